@@ -1,0 +1,5 @@
+//! placeholder
+pub mod link;
+pub mod storage;
+mod tag;
+pub use tag::*;
