@@ -10,11 +10,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod admission;
+pub mod authority;
 pub mod json;
 pub mod link;
 mod place;
 pub mod record;
 pub mod storage;
+pub mod sync;
 mod tag;
 
 pub use place::{CollectionId, CollectionIdError, Kind, MAX_NAME_BYTES};

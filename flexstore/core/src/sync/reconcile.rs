@@ -1,0 +1,526 @@
+//! Range-based set reconciliation: two replicas find out which records only one of them has, at
+//! a cost that follows the difference.
+//!
+//! The messages are those of the negentropy protocol, version 1: a list of ranges of the order,
+//! each skipped, or with a fingerprint, or with the digests in it. Whoever gets a fingerprint
+//! that is not its own answers with sixteen finer ones, or, where its part is small, with the
+//! digests. Nothing is remembered between messages, so the sets may change meanwhile.
+//!
+//! Written here and not taken from the `negentropy` crate, because the crate walks a range to
+//! take its fingerprint and offers no way to answer from a tree; the tests have it as the peer.
+
+use super::index::{Fingerprint, Index};
+use crate::Digest;
+use crate::record::Stamp;
+
+/// The longest message of a reconciliation, in bytes.
+pub const MAX_RECONCILE_BYTES: usize = 128 << 10;
+
+const VERSION: u8 = 0x61;
+const BUCKETS: usize = 16;
+const SKIP: u64 = 0;
+const FINGERPRINT: u64 = 1;
+const DIGESTS: u64 = 2;
+
+/// Why a message makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconcileError {
+    /// Longer than [`MAX_RECONCILE_BYTES`].
+    #[error("the message is longer than {MAX_RECONCILE_BYTES} bytes")]
+    TooLong,
+    /// Another version of the method.
+    #[error("unknown version")]
+    Version,
+    /// Ends early, or holds a number or mode that cannot be.
+    #[error("malformed")]
+    Malformed,
+    /// The ranges are not in ascending order.
+    #[error("the ranges are out of order")]
+    Order,
+}
+
+/// What the side that asked has learnt.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Records that the other side lacks.
+    pub have: Vec<Stamp>,
+    /// Digests of records that only the other side has.
+    pub need: Vec<Digest>,
+}
+
+/// The first message of the side that asks.
+#[must_use]
+pub fn initiate(index: &Index) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.split(index, 0, index.len(), Bound::END);
+    writer.out
+}
+
+/// The answer to a message of the side that asks.
+///
+/// # Errors
+/// [`ReconcileError`] if the message makes no sense.
+pub fn respond(index: &Index, message: &[u8]) -> Result<Vec<u8>, ReconcileError> {
+    step(index, message, None)
+}
+
+/// Takes an answer in; the next message, or `None` at the end.
+///
+/// # Errors
+/// [`ReconcileError`] if the answer makes no sense.
+pub fn advance(
+    index: &Index,
+    answer: &[u8],
+    found: &mut Found,
+) -> Result<Option<Vec<u8>>, ReconcileError> {
+    let next = step(index, answer, Some(found))?;
+    Ok((next.len() > 1).then_some(next))
+}
+
+fn step(
+    index: &Index,
+    message: &[u8],
+    mut found: Option<&mut Found>,
+) -> Result<Vec<u8>, ReconcileError> {
+    if message.len() > MAX_RECONCILE_BYTES {
+        return Err(ReconcileError::TooLong);
+    }
+    let mut reader = Reader::new(message)?;
+    let mut writer = Writer::new();
+    let mut lower_bound = Bound::START;
+    let mut lower = 0;
+    // Ranges that need no word are joined, and said only if something follows them.
+    let mut skipped = false;
+    while let Some((bound, mode)) = reader.range()? {
+        if bound < lower_bound {
+            return Err(ReconcileError::Order);
+        }
+        let mut upper = bound.rank(index).max(lower);
+        let mut full = false;
+        let mut part = Writer {
+            out: Vec::new(),
+            last: writer.last,
+        };
+        if skipped {
+            part.bound(&lower_bound);
+            part.varint(SKIP);
+        }
+        match (mode, &mut found) {
+            (Mode::Skip, _) => skipped = true,
+            (Mode::Fingerprint(theirs), _) if index.fingerprint(lower, upper) == theirs => {
+                skipped = true;
+            }
+            (Mode::Fingerprint(_), _) => {
+                part.split(index, lower, upper, bound);
+                writer.push(part);
+                skipped = false;
+            }
+            (Mode::Digests(mut theirs), Some(found)) => {
+                theirs.sort_unstable();
+                theirs.dedup();
+                let mut common = vec![false; theirs.len()];
+                index.visit(lower, upper, &mut |stamp| {
+                    match theirs.binary_search(&stamp.digest) {
+                        Ok(at) => common[at] = true,
+                        Err(_) => found.have.push(stamp),
+                    }
+                    true
+                });
+                let missing = theirs.iter().zip(common).filter(|(_, common)| !common);
+                found.need.extend(missing.map(|(digest, _)| *digest));
+                skipped = true;
+            }
+            (Mode::Digests(_), None) => {
+                let room = Writer::LIMIT.saturating_sub(writer.out.len()) / 32;
+                let end = upper.min(lower + room);
+                let cut = if end < upper {
+                    index.get(end).map(Bound::at)
+                } else {
+                    None
+                };
+                part.digests(index, lower, end, cut.as_ref().unwrap_or(&bound));
+                writer.push(part);
+                skipped = false;
+                full = cut.is_some();
+                upper = end;
+            }
+        }
+        if full || writer.out.len() > Writer::LIMIT {
+            // No room for the rest: one fingerprint stands for it, and the next round goes on.
+            writer.rest(index, upper);
+            break;
+        }
+        lower = upper;
+        lower_bound = bound;
+    }
+    Ok(writer.out)
+}
+
+/// A place between records: all with a lesser stamp are below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Bound {
+    iat: u64,
+    digest: [u8; 32],
+    /// How many bytes of the digest matter; the others are zero.
+    len: usize,
+}
+
+impl Bound {
+    const START: Self = Self {
+        iat: 0,
+        digest: [0; 32],
+        len: 0,
+    };
+    const END: Self = Self {
+        iat: u64::MAX,
+        digest: [0; 32],
+        len: 0,
+    };
+
+    fn at(stamp: Stamp) -> Self {
+        Self {
+            iat: stamp.iat,
+            digest: *stamp.digest.as_bytes(),
+            len: 32,
+        }
+    }
+
+    /// The shortest bound between two neighbours.
+    fn between(before: Stamp, after: Stamp) -> Self {
+        let mut bound = Self {
+            iat: after.iat,
+            ..Self::START
+        };
+        if before.iat == after.iat {
+            let pairs = before.digest.as_bytes().iter().zip(after.digest.as_bytes());
+            let len = (pairs.take_while(|(a, b)| a == b).count() + 1).min(32);
+            bound.digest[..len].copy_from_slice(&after.digest.as_bytes()[..len]);
+            bound.len = len;
+        }
+        bound
+    }
+
+    fn rank(&self, index: &Index) -> usize {
+        if *self == Self::END {
+            return index.len();
+        }
+        index.rank(&Stamp {
+            iat: self.iat,
+            digest: Digest::from_bytes(self.digest),
+        })
+    }
+}
+
+enum Mode {
+    Skip,
+    Fingerprint(Fingerprint),
+    Digests(Vec<Digest>),
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    last: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(message: &'a [u8]) -> Result<Self, ReconcileError> {
+        match message.split_first() {
+            Some((&VERSION, rest)) => Ok(Self { rest, last: 0 }),
+            _ => Err(ReconcileError::Version),
+        }
+    }
+
+    fn bytes(&mut self, len: usize) -> Result<&'a [u8], ReconcileError> {
+        let (head, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(ReconcileError::Malformed)?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn varint(&mut self) -> Result<u64, ReconcileError> {
+        let mut value = 0u64;
+        for _ in 0..10 {
+            let byte = self.bytes(1)?[0];
+            if value > u64::MAX >> 7 {
+                return Err(ReconcileError::Malformed);
+            }
+            value = value << 7 | u64::from(byte & 0x7f);
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(ReconcileError::Malformed)
+    }
+
+    fn range(&mut self) -> Result<Option<(Bound, Mode)>, ReconcileError> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        // 0 stands for the end of time, n for n - 1 past the bound before.
+        let iat = match self.varint()? {
+            0 => u64::MAX,
+            past => self.last.saturating_add(past - 1),
+        };
+        self.last = iat;
+        let len = self.varint()?;
+        let len = usize::try_from(len).ok().filter(|len| *len <= 32);
+        let len = len.ok_or(ReconcileError::Malformed)?;
+        let mut bound = Bound {
+            iat,
+            digest: [0; 32],
+            len,
+        };
+        bound.digest[..len].copy_from_slice(self.bytes(len)?);
+        let mode = match self.varint()? {
+            SKIP => Mode::Skip,
+            FINGERPRINT => {
+                let mut fingerprint = [0; 16];
+                fingerprint.copy_from_slice(self.bytes(16)?);
+                Mode::Fingerprint(fingerprint)
+            }
+            DIGESTS => {
+                let count = self.varint()?;
+                // Nothing is reserved for what has not arrived.
+                let bytes = usize::try_from(count)
+                    .ok()
+                    .and_then(|count| count.checked_mul(32));
+                let bytes = self.bytes(bytes.ok_or(ReconcileError::Malformed)?)?;
+                let (digests, _) = bytes.as_chunks::<32>();
+                Mode::Digests(digests.iter().copied().map(Digest::from_bytes).collect())
+            }
+            _ => return Err(ReconcileError::Malformed),
+        };
+        Ok(Some((bound, mode)))
+    }
+}
+
+struct Writer {
+    out: Vec<u8>,
+    last: u64,
+}
+
+impl Writer {
+    /// Leaves room for a skip and the fingerprint of the rest.
+    const LIMIT: usize = MAX_RECONCILE_BYTES - 4096;
+
+    fn new() -> Self {
+        Self {
+            out: vec![VERSION],
+            last: 0,
+        }
+    }
+
+    fn push(&mut self, part: Self) {
+        self.out.extend_from_slice(&part.out);
+        self.last = part.last;
+    }
+
+    fn varint(&mut self, value: u64) {
+        put_varint(&mut self.out, value);
+    }
+
+    fn bound(&mut self, bound: &Bound) {
+        if bound.iat == u64::MAX {
+            self.varint(0);
+        } else {
+            self.varint(bound.iat.saturating_sub(self.last).saturating_add(1));
+        }
+        self.last = bound.iat;
+        self.varint(bound.len as u64);
+        self.out.extend_from_slice(&bound.digest[..bound.len]);
+    }
+
+    fn digests(&mut self, index: &Index, lower: usize, upper: usize, bound: &Bound) {
+        self.bound(bound);
+        self.varint(DIGESTS);
+        self.varint((upper - lower) as u64);
+        index.visit(lower, upper, &mut |stamp| {
+            self.out.extend_from_slice(stamp.digest.as_bytes());
+            true
+        });
+    }
+
+    fn split(&mut self, index: &Index, lower: usize, upper: usize, end: Bound) {
+        let count = upper - lower;
+        if count < 2 * BUCKETS {
+            self.digests(index, lower, upper, &end);
+            return;
+        }
+        let mut from = lower;
+        for bucket in 0..BUCKETS {
+            let to = from + count / BUCKETS + usize::from(bucket < count % BUCKETS);
+            let bound = match (index.get(to - 1), index.get(to)) {
+                (Some(before), Some(after)) if to < upper => Bound::between(before, after),
+                _ => end,
+            };
+            self.bound(&bound);
+            self.varint(FINGERPRINT);
+            self.out.extend_from_slice(&index.fingerprint(from, to));
+            from = to;
+        }
+    }
+
+    fn rest(&mut self, index: &Index, from: usize) {
+        self.bound(&Bound::END);
+        self.varint(FINGERPRINT);
+        self.out
+            .extend_from_slice(&index.fingerprint(from, index.len()));
+    }
+}
+
+/// Seven bits a byte, the most significant first, as negentropy has it.
+pub(super) fn put_varint(out: &mut Vec<u8>, value: u64) {
+    let groups = (64 - value.leading_zeros()).div_ceil(7).max(1);
+    for group in (0..groups).rev() {
+        let bits = (value >> (group * 7)) as u8 & 0x7f;
+        out.push(if group > 0 { bits | 0x80 } else { bits });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use negentropy::{Id, Negentropy, NegentropyStorageVector};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stamp(n: u32) -> Stamp {
+        Stamp {
+            iat: u64::from(n / 3),
+            digest: Digest::of(&n.to_le_bytes()),
+        }
+    }
+
+    fn vector(set: &BTreeSet<Stamp>) -> NegentropyStorageVector {
+        let mut vector = NegentropyStorageVector::new();
+        for stamp in set {
+            let id = Id::from_byte_array(*stamp.digest.as_bytes());
+            vector.insert(stamp.iat, id).unwrap();
+        }
+        vector.seal().unwrap();
+        vector
+    }
+
+    fn sets(common: u32, left: u32, right: u32) -> (BTreeSet<Stamp>, BTreeSet<Stamp>) {
+        let spread =
+            |from: u32, n: u32| (0..n).map(move |i| stamp(from + i.wrapping_mul(7919) % 1_000_003));
+        let mut a: BTreeSet<_> = spread(0, common).collect();
+        let mut b = a.clone();
+        a.extend(spread(2_000_000, left));
+        b.extend(spread(4_000_000, right));
+        (a, b)
+    }
+
+    fn check(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>, mut found: Found) {
+        found.have.sort_unstable();
+        found.have.dedup();
+        found.need.sort_unstable();
+        found.need.dedup();
+        let have: Vec<_> = a.difference(b).copied().collect();
+        let mut need: Vec<_> = b.difference(a).map(|stamp| stamp.digest).collect();
+        need.sort_unstable();
+        assert_eq!(found.have, have);
+        assert_eq!(found.need, need);
+    }
+
+    /// Both sides ours.
+    fn ours(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>) -> usize {
+        let (left, right) = (
+            Index::build(a.iter().copied().collect()),
+            Index::build(b.iter().copied().collect()),
+        );
+        let mut found = Found::default();
+        let mut message = Some(initiate(&left));
+        let mut bytes = 0;
+        for _ in 0..1000 {
+            let Some(query) = message else { break };
+            let answer = respond(&right, &query).unwrap();
+            assert!(query.len() <= MAX_RECONCILE_BYTES && answer.len() <= MAX_RECONCILE_BYTES);
+            bytes += query.len() + answer.len();
+            message = advance(&left, &answer, &mut found).unwrap();
+        }
+        check(a, b, found);
+        bytes
+    }
+
+    /// The crate asks and we answer, and the other way round.
+    fn crossed(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>) {
+        let theirs = vector(a);
+        let index = Index::build(b.iter().copied().collect());
+        let mut crate_side = Negentropy::borrowed(&theirs, 0).unwrap();
+        let (mut have, mut need) = (Vec::new(), Vec::new());
+        let mut message = Some(crate_side.initiate().unwrap());
+        while let Some(query) = message {
+            let answer = respond(&index, &query).unwrap();
+            message = crate_side
+                .reconcile_with_ids(&answer, &mut have, &mut need)
+                .unwrap();
+        }
+        assert_eq!(have.len(), a.difference(b).count());
+        assert_eq!(need.len(), b.difference(a).count());
+
+        let mut crate_side = Negentropy::borrowed(&theirs, 0).unwrap();
+        let mut found = Found::default();
+        let mut message = Some(initiate(&index));
+        while let Some(query) = message {
+            let answer = crate_side.reconcile(&query).unwrap();
+            message = advance(&index, &answer, &mut found).unwrap();
+        }
+        check(b, a, found);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn finds_exactly_the_difference(common in 0u32..3000, left in 0u32..400, right in 0u32..400) {
+            let (a, b) = sets(common, left, right);
+            ours(&a, &b);
+            crossed(&a, &b);
+        }
+
+        #[test]
+        fn any_bytes_are_answered_or_refused(mut message in prop::collection::vec(any::<u8>(), 0..400)) {
+            let (a, _) = sets(300, 0, 0);
+            let index = Index::build(a.into_iter().collect());
+            message.insert(0, VERSION);
+            if let Ok(answer) = respond(&index, &message) {
+                prop_assert!(answer.len() <= MAX_RECONCILE_BYTES);
+            }
+            let _ = advance(&index, &message, &mut Found::default());
+        }
+    }
+
+    #[test]
+    fn large_differences_go_in_bounded_messages() {
+        for (left, right) in [(30_000, 0), (0, 30_000), (20_000, 20_000)] {
+            let (a, b) = sets(1000, left, right);
+            ours(&a, &b);
+        }
+    }
+
+    #[test]
+    fn limits_hold_at_and_past_the_edge() {
+        let index = Index::new();
+        let mut message = vec![VERSION];
+        // Any number of empty ranges; each is three bytes.
+        while message.len() + 3 <= MAX_RECONCILE_BYTES {
+            message.extend([1, 0, 0]);
+        }
+        assert!(respond(&index, &message).is_ok());
+        message.resize(MAX_RECONCILE_BYTES + 1, 0);
+        assert_eq!(respond(&index, &message), Err(ReconcileError::TooLong));
+        assert_eq!(respond(&index, &[0x62]), Err(ReconcileError::Version));
+        // 2^34 digests, and none follows.
+        let claim = [VERSION, 0, 0, 2, 0xc0, 0x80, 0x80, 0x80, 0];
+        assert_eq!(respond(&index, &claim), Err(ReconcileError::Malformed));
+        // A range that ends before it begins.
+        let back = [VERSION, 5, 1, 9, 0, 1, 0, 0];
+        assert_eq!(respond(&index, &back), Err(ReconcileError::Order));
+    }
+}
