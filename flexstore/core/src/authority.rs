@@ -4,7 +4,7 @@
 //! Team records say so; without any at hand it is unjudged: it is kept and passed on, displaces
 //! nothing but its own author's, and is not shown.
 
-use crate::record::Header;
+use crate::KeyTag;
 
 /// Whether a record counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,10 +15,10 @@ pub enum Standing {
     Unjudged,
 }
 
-/// The standing of a record.
+/// The standing of a record, by whose it is and who wrote it.
 #[must_use]
-pub fn standing(header: &Header) -> Standing {
-    if header.owner == header.author {
+pub fn standing(owner: &KeyTag, author: &KeyTag) -> Standing {
+    if owner == author {
         Standing::Counts
     } else {
         Standing::Unjudged

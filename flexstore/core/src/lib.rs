@@ -16,9 +16,11 @@ pub mod json;
 pub mod link;
 mod place;
 pub mod record;
+pub mod register;
 pub mod storage;
 pub mod sync;
 mod tag;
+pub mod wire;
 
 pub use place::{CollectionId, CollectionIdError, Kind, MAX_NAME_BYTES};
 pub use record::{Signed, SigningKey, Verified};

@@ -1,3 +1,26 @@
-//! x
+//! Sync: one replica of one collection, its sessions with other replicas, and nothing that waits.
+//!
+//! A [`Replica`] is driven: give it what happened ([`Replica::handle`], [`Replica::write`] and so
+//! on, each with the time), then drain [`Replica::poll`], then wait for a message, for the store's
+//! word on durability, or until [`Replica::next_timeout`].
+//!
+//! ```text
+//!  write ──┐                        ┌──> Output::Stored       when durable
+//!  Records ┼─> verify, admit, submit┼──> Output::Update       when durable
+//!          │            │           └──> Output::Send(...)    when durable
+//!          │         Storage ── Progress::Durable ──> handle
+//! ```
+//!
+//! Local writes and remote records take the same path. Nobody is told of a record before the store
+//! says that it is durable; then the writer, the sender and the other sessions are.
+
 pub mod index;
-mod reconcile;
+pub mod reconcile;
+mod replica;
+mod session;
+
+pub use replica::{
+    AskId, Input, Keys, MAX_AHEAD_MS, Origin, Output, Policy, Refusal, Replica, Settings, Ticket,
+    Transfer, Update, WriteError, Writing, Written,
+};
+pub use session::{SessionId, WINDOW_BYTES};

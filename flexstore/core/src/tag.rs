@@ -72,6 +72,36 @@ impl Tag {
     }
 }
 
+/// Length of a name that the library makes: 16 random bytes and 24 of a hash, in base64url.
+const MADE_BYTES: usize = 40;
+
+impl Tag {
+    /// A fresh name that commits to its owner, so that nobody else's item under it is taken for
+    /// the owner's. `nonce` must be random.
+    #[must_use]
+    pub fn made_by(owner: &KeyTag, nonce: &[u8; 16]) -> Self {
+        let hash = Digest::of_parts(&[b"flexstore/tag", owner.as_bytes(), nonce]);
+        let mut bytes = [0; MADE_BYTES];
+        bytes[..16].copy_from_slice(nonce);
+        bytes[16..].copy_from_slice(&hash.as_bytes()[..24]);
+        Self(encode_base64url(&bytes).into())
+    }
+
+    /// Whether the name itself tells that it is this owner's: it is the owner's key, or was made
+    /// by [`Tag::made_by`] for it.
+    #[must_use]
+    pub fn belongs_to(&self, owner: &KeyTag) -> bool {
+        if KeyTag::parse(&self.0) == Ok(*owner) {
+            return true;
+        }
+        let bytes = decode_base64url(self.0.as_bytes()).unwrap_or_default();
+        bytes.len() == MADE_BYTES
+            && bytes
+                .first_chunk()
+                .is_some_and(|nonce| Self::made_by(owner, nonce) == *self)
+    }
+}
+
 impl AsRef<str> for Tag {
     fn as_ref(&self) -> &str {
         &self.0
@@ -212,6 +242,15 @@ mod tests {
             Tag::new("../../x").is_ok(),
             "a tag is data and never a path"
         );
+    }
+
+    #[test]
+    fn a_made_name_tells_its_owner() {
+        let (mine, other) = (KeyTag::from_bytes([1; 32]), KeyTag::from_bytes([2; 32]));
+        let tag = Tag::made_by(&mine, &[9; 16]);
+        assert!(tag.belongs_to(&mine) && !tag.belongs_to(&other));
+        assert!(mine.tag().belongs_to(&mine) && !mine.tag().belongs_to(&other));
+        assert!(!Tag::new("notes").unwrap().belongs_to(&mine));
     }
 
     #[test]

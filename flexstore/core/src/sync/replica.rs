@@ -1,0 +1,900 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::index::Index;
+use super::session::{Context, Ended, Session, SessionId};
+use crate::admission::{Admission, Contender, admit};
+use crate::record::{Content, Draft, Encryption, ParseError, Stamp};
+use crate::register::{Register, Resting, Row, Selection, Versions, shown};
+use crate::storage::{Batch, Progress, Sequence, Storage, StorageError};
+use crate::wire::{Checked, CloseReason, Filter, Message, RefusalReason};
+use crate::{CollectionId, Digest, KeyTag, Kind, SigningKey, Tag, Verified};
+
+/// How far a record's time may be ahead of the clock, in milliseconds: five minutes.
+pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
+/// When a peer without room is offered a record again, in milliseconds.
+const RETRY_FULL_MS: u64 = 60 * 1000;
+/// Displaced records freed, and records archived, in one go.
+const SLICE: usize = 1000;
+
+/// Which records a replica admits from others and writes itself, beyond those that verify.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Only items of these owners.
+    pub owners: Option<BTreeSet<KeyTag>>,
+    /// Only records by these authors.
+    pub authors: Option<BTreeSet<KeyTag>>,
+    /// Only sealed items, and tombstones.
+    pub sealed_only: bool,
+}
+
+impl Policy {
+    fn admits(&self, owner: &KeyTag, author: &KeyTag, encryption: &Encryption) -> bool {
+        self.owners
+            .as_ref()
+            .is_none_or(|owners| owners.contains(owner))
+            && self
+                .authors
+                .as_ref()
+                .is_none_or(|authors| authors.contains(author))
+            && !(self.sealed_only && *encryption == Encryption::Plain)
+    }
+}
+
+/// What a replica is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Random, the same for all replicas of a store.
+    pub replica: [u8; 16],
+    /// What is admitted.
+    pub policy: Policy,
+    /// What is compared and sent, where this replica opens the session.
+    pub filter: Filter,
+    /// How long displaced records rest before their space is freed, in milliseconds.
+    pub rest_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            replica: [0; 16],
+            policy: Policy::default(),
+            filter: Filter::default(),
+            rest_ms: 30 * 24 * 60 * 60 * 1000,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A link to a peer is there. The side that dialled opens.
+    Connected {
+        /// A number that no session has had.
+        session: SessionId,
+        /// Whether this side opens.
+        opens: bool,
+    },
+    /// A message came.
+    Received {
+        /// From whom.
+        session: SessionId,
+        /// Checked.
+        message: Checked,
+    },
+    /// The link is gone.
+    Disconnected(SessionId),
+    /// The store's word.
+    Stored(Progress),
+    /// The time of [`Replica::next_timeout`] has come.
+    Timeout,
+}
+
+/// What is to be done, or told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send a message to a peer.
+    Send {
+        /// To whom.
+        session: SessionId,
+        /// What.
+        message: Message,
+    },
+    /// The session is over; close the link and say why.
+    Close {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The set changed, durably.
+    Update(Update),
+    /// A write of this replica's is durable.
+    Stored(Ticket),
+    /// A write of this replica's is not durable, and may be gone.
+    NotStored(Ticket, StorageError),
+    /// A session has nothing more to compare or transfer, and is live.
+    Synchronized {
+        /// Which.
+        session: SessionId,
+    },
+    /// How far a session is.
+    Progress {
+        /// Which.
+        session: SessionId,
+        /// How far.
+        transfer: Transfer,
+    },
+    /// A peer did not take a record.
+    Refused {
+        /// Which peer.
+        session: SessionId,
+        /// Which record.
+        digest: Digest,
+        /// Why.
+        reason: RefusalReason,
+    },
+    /// All peers that were asked for a tag have answered or gone.
+    Answered(AskId),
+}
+
+/// How far a session is, since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transfer {
+    /// Records sent.
+    pub sent: u64,
+    /// Of them, known to be durable at the peer, or refused.
+    pub acknowledged: u64,
+    /// Records sent and known to be sent yet.
+    pub to_send: u64,
+    /// Records received.
+    pub received: u64,
+    /// Records received and known to be received yet.
+    pub to_receive: u64,
+    /// Bytes of the records sent.
+    pub sent_bytes: u64,
+    /// Bytes of the records received.
+    pub received_bytes: u64,
+}
+
+impl Transfer {
+    /// Bytes sent and to be sent, by the mean of those sent so far.
+    #[must_use]
+    pub const fn to_send_bytes(&self) -> u64 {
+        extrapolate(self.sent_bytes, self.sent, self.to_send)
+    }
+
+    /// Bytes received and to be received, by the mean of those received so far.
+    #[must_use]
+    pub const fn to_receive_bytes(&self) -> u64 {
+        extrapolate(self.received_bytes, self.received, self.to_receive)
+    }
+}
+
+const fn extrapolate(bytes: u64, done: u64, all: u64) -> u64 {
+    if done == 0 {
+        0
+    } else {
+        (bytes as u128 * all as u128 / done as u128) as u64
+    }
+}
+
+/// A write on its way to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A question to the peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
+
+/// Where a change came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Written here.
+    Written,
+    /// Pushed live by a peer.
+    Pushed(SessionId),
+    /// Transferred by a reconciliation, or on demand.
+    Synced(SessionId),
+}
+
+impl Origin {
+    const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Written => None,
+            Self::Pushed(session) | Self::Synced(session) => Some(*session),
+        }
+    }
+}
+
+/// A durable change of the set.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The record that is new.
+    pub row: Row,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Whose keys sign.
+#[derive(Debug, Clone, Copy)]
+pub enum Keys<'a> {
+    /// One key is owner and author.
+    Solo(&'a SigningKey),
+    /// A member acts for an owner.
+    Member {
+        /// The owner's.
+        owner: &'a SigningKey,
+        /// The member's.
+        author: &'a SigningKey,
+    },
+}
+
+impl Keys<'_> {
+    fn tags(&self) -> (KeyTag, KeyTag) {
+        match self {
+            Self::Solo(key) => (key.tag(), key.tag()),
+            Self::Member { owner, author } => (owner.tag(), author.tag()),
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub struct Writing {
+    /// The tag; ignored for immutable content.
+    pub tag: Tag,
+    /// What.
+    pub content: Content,
+}
+
+/// A write that was taken, and will be acknowledged by [`Output::Stored`].
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// For [`Output::Stored`].
+    pub ticket: Ticket,
+    /// The tag under which it stands.
+    pub tag: Tag,
+    /// Its time and digest.
+    pub stamp: Stamp,
+}
+
+/// Why something was not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// It cannot be made a record.
+    #[error(transparent)]
+    Draft(#[from] ParseError),
+    /// What stands under the tag is from more than five minutes ahead of this clock.
+    #[error("this clock is behind: the tag holds a record of {newest} ms since 1970")]
+    ClockBehind {
+        /// The time of the newest record there, in ms since 1970.
+        newest: u64,
+    },
+    /// The owner deleted this immutable content; storing it again would not show it.
+    #[error("the owner deleted this content")]
+    Deleted,
+    /// There is nothing to remove.
+    #[error("there is nothing under this tag")]
+    NotFound,
+    /// The collection's policy does not admit it.
+    #[error("the collection's policy does not admit this")]
+    Policy,
+    /// The store did not take it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a record was not taken, and in how many milliseconds to try again.
+pub type Refusal = (RefusalReason, Option<u64>);
+
+enum Effect {
+    /// A peer's record is dealt with.
+    Handled(SessionId, Digest),
+    Written(Ticket),
+    Changed {
+        row: Row,
+        displaced: Vec<Stamp>,
+        origin: Origin,
+    },
+    Told(SessionId, AskId),
+}
+
+#[derive(Default)]
+struct Work {
+    batch: Batch,
+    touched: BTreeSet<Tag>,
+    effects: Vec<Effect>,
+}
+
+/// One collection as one device or relay has it. See the [module](super) for how it is driven.
+pub struct Replica {
+    register: Register,
+    index: Index,
+    settings: Settings,
+    sessions: BTreeMap<SessionId, Session>,
+    work: Work,
+    pending: VecDeque<(Sequence, Vec<Effect>)>,
+    durable: Sequence,
+    /// The store failed: what is on disk must be read again before anything is taken.
+    stale: bool,
+    asked: BTreeMap<AskId, BTreeSet<SessionId>>,
+    numbers: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Replica {
+    /// Opens the collection in a store and reads its set. Calls for one store must not run at the
+    /// same time.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        id: CollectionId,
+        settings: Settings,
+    ) -> Result<Self, StorageError> {
+        let register = Register::open(storage, id)?;
+        let index = Index::build(register.stamps()?);
+        Ok(Self {
+            register,
+            index,
+            settings,
+            sessions: BTreeMap::new(),
+            work: Work::default(),
+            pending: VecDeque::new(),
+            durable: Sequence(0),
+            stale: false,
+            asked: BTreeMap::new(),
+            numbers: 0,
+            outputs: VecDeque::new(),
+        })
+    }
+
+    /// The rows, for reading by any thread.
+    #[must_use]
+    pub const fn register(&self) -> &Register {
+        &self.register
+    }
+
+    /// The set.
+    #[must_use]
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Whether anything waits for the store.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether any session is there.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
+    /// What to do next; `None` when all is done until something happens.
+    pub fn poll(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.flush();
+            self.pump();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`], in ms since 1970.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.sessions
+            .values()
+            .filter_map(Session::next_timeout)
+            .min()
+    }
+
+    /// Takes what happened. `now` is in milliseconds since 1970.
+    pub fn handle(&mut self, now: u64, input: Input) {
+        match input {
+            Input::Connected { session, opens } => {
+                let filter = if opens {
+                    self.settings.filter.clone()
+                } else {
+                    Filter::default()
+                };
+                self.sessions
+                    .insert(session, Session::new(session, opens, filter));
+                if opens {
+                    self.with_session(session, |session, cx| session.open(cx));
+                }
+            }
+            Input::Received { session, message } => match message {
+                Checked::Records(records) => self.receive(now, session, records),
+                Checked::Plain(Message::Told(id)) => {
+                    self.work.effects.push(Effect::Told(session, AskId(id)));
+                }
+                Checked::Plain(Message::Close(_)) => self.drop_session(session),
+                Checked::Plain(message) => {
+                    self.flush();
+                    self.with_session(session, |session, cx| session.handle(message, now, cx));
+                }
+            },
+            Input::Disconnected(session) => self.drop_session(session),
+            Input::Stored(progress) => self.settle(progress),
+            Input::Timeout => {
+                for session in self.sessions.values_mut() {
+                    session.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    /// Writes a record here: its time is the greatest of now and 1 + that of every record it is
+    /// to stand above. Acknowledged by [`Output::Stored`] with the ticket.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing was written.
+    pub fn write(
+        &mut self,
+        now: u64,
+        writing: Writing,
+        keys: Keys<'_>,
+    ) -> Result<Written, WriteError> {
+        let (owner, author) = keys.tags();
+        let Writing { mut tag, content } = writing;
+        if let (Kind::Immutable, Content::Plain { payload, .. }) = (self.kind(), &content) {
+            tag = Digest::of(payload).tag();
+        } else if let (Kind::Immutable, Content::Sealed { jwe, .. }) = (self.kind(), &content) {
+            tag = Digest::of(jwe).tag();
+        }
+        self.before(&tag)?;
+        let group = self.register.group(&tag, &owner)?;
+        let newest = group.iter().map(|row| row.stamp.iat).max();
+        let iat = newest.map_or(now, |newest| now.max(newest + 1));
+        if iat > now + MAX_AHEAD_MS {
+            return Err(WriteError::ClockBehind {
+                newest: newest.unwrap_or(0),
+            });
+        }
+        let removing = matches!(content, Content::Tombstone);
+        if removing && !group.iter().any(|row| !row.tombstone) {
+            return Err(WriteError::NotFound);
+        }
+        let ant = if self.kind() == Kind::Versioned && !removing {
+            match shown(Kind::Versioned, &group, &owner, Selection::Latest) {
+                Ok(row) => row.and_then(|row| row.state),
+                // A team whose records are missing: go on from its greatest version.
+                Err(_) => group
+                    .iter()
+                    .max_by_key(|row| row.stamp)
+                    .and_then(|row| row.state),
+            }
+        } else {
+            None
+        };
+        let draft = Draft {
+            collection: self.register.id().clone(),
+            tag,
+            content,
+            ant,
+            iat,
+        };
+        let record = match keys {
+            Keys::Solo(key) => draft.sign(key)?,
+            Keys::Member { owner, author } => draft.sign_for(owner, author)?,
+        };
+        if !self
+            .settings
+            .policy
+            .admits(&owner, &author, &record.header().encryption)
+        {
+            return Err(WriteError::Policy);
+        }
+        let mut stamp = record.stamp();
+        let tag = record.header().tag.clone();
+        match self.admit(now, &record, group, Origin::Written)? {
+            Admitted::New | Admitted::Known => {}
+            Admitted::Displaced(by) if by.tombstone => return Err(WriteError::Deleted),
+            // The same content by the same author stands here already.
+            Admitted::Displaced(by) => stamp = by.stamp,
+        }
+        let ticket = Ticket(self.number());
+        self.work.effects.push(Effect::Written(ticket));
+        Ok(Written { ticket, tag, stamp })
+    }
+
+    /// Asks all open sessions for what they have under a tag; answered by [`Output::Answered`]
+    /// once it is stored here. `None` if there is nobody to ask.
+    pub fn ask(&mut self, tag: &Tag, owner: Option<&KeyTag>) -> Option<AskId> {
+        let id = AskId(self.number());
+        let mut asked = BTreeSet::new();
+        let mut cx = Context {
+            register: &self.register,
+            index: &self.index,
+            replica: self.settings.replica,
+            outputs: &mut self.outputs,
+        };
+        for session in self.sessions.values() {
+            if session.is_open() && session.covers(owner) {
+                session.ask(id.0, tag, &mut cx);
+                asked.insert(session.id);
+            }
+        }
+        if asked.is_empty() {
+            return None;
+        }
+        self.asked.insert(id, asked);
+        Some(id)
+    }
+
+    /// Asks all open sessions for the text of one record, such as an archived one; it arrives as
+    /// any other record does.
+    pub fn fetch(&mut self, digest: Digest) {
+        for session in self
+            .sessions
+            .values_mut()
+            .filter(|session| session.is_open())
+        {
+            session.want(digest);
+        }
+    }
+
+    /// Drops the texts of all records written before a time (ms since 1970), and keeps their
+    /// rows: the set stays equal to that of others. Returns how many; acknowledged by
+    /// [`Output::Stored`].
+    ///
+    /// # Errors
+    /// [`StorageError`]; then some may be archived and others not.
+    pub fn archive(&mut self, before: u64) -> Result<(Ticket, usize), StorageError> {
+        self.flush();
+        let mut rows = Vec::new();
+        self.register.each(&mut |row| {
+            if row.stamp.iat < before && !row.archived && !row.tombstone {
+                rows.push(row);
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for slice in rows.chunks(SLICE) {
+            for row in slice {
+                self.register.archive(&mut self.work.batch, row);
+            }
+            self.flush();
+        }
+        let ticket = Ticket(self.number());
+        self.work.effects.push(Effect::Written(ticket));
+        Ok((ticket, rows.len()))
+    }
+
+    /// Frees the space of records that have rested long enough; at most a thousand in one call.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn free_rested(&mut self, now: u64) -> Result<usize, StorageError> {
+        let before = now.saturating_sub(self.settings.rest_ms);
+        let digests = self.register.rested(before, SLICE)?;
+        for digest in &digests {
+            self.register.forget(&mut self.work.batch, digest);
+        }
+        Ok(digests.len())
+    }
+
+    /// The versions of a subject by one owner.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn versions(&self, tag: &Tag, owner: &KeyTag) -> Result<Versions, StorageError> {
+        Ok(Versions::of(&self.register.rows(tag)?, owner))
+    }
+
+    fn kind(&self) -> Kind {
+        self.register.id().kind()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Makes what was written to a tag visible before it is looked at again, and reads the set
+    /// again after a failure of the store.
+    fn before(&mut self, tag: &Tag) -> Result<(), StorageError> {
+        if self.stale && self.pending.is_empty() {
+            self.index = Index::build(self.register.stamps()?);
+            self.stale = false;
+        }
+        if self.work.touched.contains(tag) {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, now: u64, from: SessionId, records: Vec<Verified>) {
+        if !self.sessions.get(&from).is_some_and(Session::is_open) {
+            return self.close(from, CloseReason::Protocol);
+        }
+        for record in records {
+            let digest = record.digest();
+            if record.header().collection != *self.register.id() {
+                return self.close(from, CloseReason::BadRecord);
+            }
+            let Some(session) = self.sessions.get_mut(&from) else {
+                return;
+            };
+            let synced = session.arrived(&digest, record.text().len());
+            let origin = if synced {
+                Origin::Synced(from)
+            } else {
+                Origin::Pushed(from)
+            };
+            if let Err((reason, retry_after)) = self.take(now, &record, origin) {
+                let message = Message::Refused {
+                    digest,
+                    reason,
+                    retry_after,
+                };
+                self.outputs.push_back(Output::Send {
+                    session: from,
+                    message,
+                });
+            }
+            self.work.effects.push(Effect::Handled(from, digest));
+        }
+    }
+
+    fn take(&mut self, now: u64, record: &Verified, origin: Origin) -> Result<(), Refusal> {
+        let header = record.header();
+        if header.iat > now + MAX_AHEAD_MS {
+            return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
+        }
+        if !self
+            .settings
+            .policy
+            .admits(&header.owner, &header.author, &header.encryption)
+        {
+            return Err((RefusalReason::Policy, None));
+        }
+        let tag = header.tag.clone();
+        let owner = header.owner;
+        let result = self.before(&tag).and_then(|()| {
+            let group = self.register.group(&tag, &owner)?;
+            self.admit(now, record, group, origin)
+        });
+        result.map(|_| ()).map_err(|error| refusal(&error))
+    }
+
+    fn admit(
+        &mut self,
+        now: u64,
+        record: &Verified,
+        group: Vec<Row>,
+        origin: Origin,
+    ) -> Result<Admitted, StorageError> {
+        let row = Row::of(record);
+        let batch = &mut self.work.batch;
+        if let Some(there) = group.iter().find(|there| there.stamp == row.stamp) {
+            if there.archived {
+                self.register.put(batch, &row, record.text().clone());
+                self.work.touched.insert(row.tag);
+            }
+            return Ok(Admitted::Known);
+        }
+        let there: Vec<Contender> = group.iter().map(Row::contender).collect();
+        match admit(self.register.id().kind(), &there, &row.contender()) {
+            Admission::Displaced { by } => {
+                let successor = group[by].stamp.digest;
+                if self.register.resting(&row.stamp.digest)?.is_none() {
+                    let resting = Resting {
+                        since: now,
+                        successor,
+                    };
+                    self.register
+                        .keep_text(batch, &row.stamp.digest, record.text().clone());
+                    self.register.rest(batch, &row.stamp.digest, resting);
+                    self.work.touched.insert(row.tag);
+                }
+                Ok(Admitted::Displaced(group[by].clone()))
+            }
+            Admission::Admitted { displaced } => {
+                let resting = Resting {
+                    since: now,
+                    successor: row.stamp.digest,
+                };
+                for &at in &displaced {
+                    self.register.displace(batch, &group[at], resting);
+                }
+                self.register.put(batch, &row, record.text().clone());
+                self.work.touched.insert(row.tag.clone());
+                let displaced = displaced.into_iter().map(|at| group[at].stamp).collect();
+                self.work.effects.push(Effect::Changed {
+                    row,
+                    displaced,
+                    origin,
+                });
+                Ok(Admitted::New)
+            }
+        }
+    }
+
+    /// Hands the work so far to the store.
+    fn flush(&mut self) {
+        let Work { batch, effects, .. } = std::mem::take(&mut self.work);
+        if batch.is_empty() {
+            match self.pending.back_mut() {
+                Some((_, waiting)) => waiting.extend(effects),
+                None => self.perform(effects),
+            }
+            return;
+        }
+        match self.register.storage().submit(batch) {
+            Ok(sequence) if sequence <= self.durable => self.perform(effects),
+            Ok(sequence) => self.pending.push_back((sequence, effects)),
+            Err(error) => self.fail(effects, &error),
+        }
+    }
+
+    fn settle(&mut self, progress: Progress) {
+        self.flush();
+        match progress {
+            Progress::Durable(sequence) => {
+                self.durable = self.durable.max(sequence);
+                while self
+                    .pending
+                    .front()
+                    .is_some_and(|(first, _)| *first <= sequence)
+                {
+                    if let Some((_, effects)) = self.pending.pop_front() {
+                        self.perform(effects);
+                    }
+                }
+            }
+            Progress::Failed(sequence) => {
+                while self
+                    .pending
+                    .front()
+                    .is_some_and(|(first, _)| *first <= sequence)
+                {
+                    if let Some((_, effects)) = self.pending.pop_front() {
+                        self.fail(effects, &StorageError::ReadOnly);
+                        self.stale = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        let mut handled = BTreeSet::new();
+        for effect in effects {
+            match effect {
+                Effect::Handled(id, _) => {
+                    if let Some(session) = self.sessions.get_mut(&id) {
+                        session.handled();
+                        handled.insert(id);
+                    }
+                }
+                Effect::Written(ticket) => self.outputs.push_back(Output::Stored(ticket)),
+                Effect::Changed {
+                    row,
+                    displaced,
+                    origin,
+                } => {
+                    for stamp in &displaced {
+                        self.index.remove(stamp);
+                    }
+                    self.index.insert(row.stamp);
+                    for session in self.sessions.values_mut() {
+                        session.changed(&row, &displaced, origin.session());
+                    }
+                    self.outputs
+                        .push_back(Output::Update(Update { row, origin }));
+                }
+                Effect::Told(session, id) => self.told(session, id),
+            }
+        }
+        for id in handled {
+            self.with_session(id, |session, cx| {
+                session.acknowledge(cx);
+                Ok(())
+            });
+        }
+    }
+
+    fn fail(&mut self, effects: Vec<Effect>, error: &StorageError) {
+        for effect in effects {
+            match effect {
+                Effect::Handled(id, digest) => {
+                    let (reason, retry_after) = refusal(error);
+                    let message = Message::Refused {
+                        digest,
+                        reason,
+                        retry_after,
+                    };
+                    self.outputs.push_back(Output::Send {
+                        session: id,
+                        message,
+                    });
+                    if let Some(session) = self.sessions.get_mut(&id) {
+                        session.handled();
+                    }
+                }
+                Effect::Written(ticket) => {
+                    self.outputs
+                        .push_back(Output::NotStored(ticket, error.clone()));
+                }
+                Effect::Changed { .. } => {}
+                Effect::Told(session, id) => self.told(session, id),
+            }
+        }
+    }
+
+    fn told(&mut self, session: SessionId, id: AskId) {
+        if let Some(asked) = self.asked.get_mut(&id) {
+            asked.remove(&session);
+            if asked.is_empty() {
+                self.asked.remove(&id);
+                self.outputs.push_back(Output::Answered(id));
+            }
+        }
+    }
+
+    fn pump(&mut self) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.with_session(id, |session, cx| session.pump(cx));
+        }
+    }
+
+    fn with_session(
+        &mut self,
+        id: SessionId,
+        call: impl FnOnce(&mut Session, &mut Context<'_>) -> Result<(), Ended>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let mut cx = Context {
+            register: &self.register,
+            index: &self.index,
+            replica: self.settings.replica,
+            outputs: &mut self.outputs,
+        };
+        match call(session, &mut cx) {
+            Ok(()) => {}
+            Err(Ended::Because(reason)) => self.close(id, reason),
+            Err(Ended::Storage) => self.close(id, CloseReason::Internal),
+        }
+    }
+
+    fn close(&mut self, id: SessionId, reason: CloseReason) {
+        self.drop_session(id);
+        self.outputs.push_back(Output::Close {
+            session: id,
+            reason,
+        });
+    }
+
+    fn drop_session(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+        let asked: Vec<AskId> = self.asked.keys().copied().collect();
+        for ask in asked {
+            self.told(id, ask);
+        }
+    }
+}
+
+enum Admitted {
+    New,
+    Known,
+    Displaced(Row),
+}
+
+fn refusal(error: &StorageError) -> Refusal {
+    match error {
+        StorageError::Full => (RefusalReason::Full, Some(RETRY_FULL_MS)),
+        _ => (RefusalReason::ReadOnly, None),
+    }
+}

@@ -1,0 +1,557 @@
+//! One replica and one peer: compare, transfer, stay live.
+//!
+//! ```text
+//!  opener                                responder
+//!    Open{summary}  ------------------->
+//!                   <-------------------  Welcome{summary}         equal: both are done
+//!    Reconcile      <------------------>  Reconcile                until nothing differs
+//!    Records, Want  <------------------>  Records, Acknowledge
+//!    Reconciled     ------------------->
+//!    Records        <------------------>  Records                  live, from the first moment
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use super::index::Index;
+use super::reconcile::{self, Found};
+use super::replica::{Output, Transfer};
+use crate::record::Stamp;
+use crate::register::{Register, Row};
+use crate::storage::StorageError;
+use crate::wire::{CloseReason, Filter, MAX_LISTED, Message, PROTOCOL_VERSION, Summary};
+use crate::{Digest, KeyTag, Tag};
+
+/// Once so many bytes of records are on their way and not acknowledged, no further record is sent.
+/// It bounds what a peer that stops reading can make this side hold.
+pub const WINDOW_BYTES: usize = 512 << 10;
+/// Digests that wait to be sent live. Past it they are dropped, and a reconciliation finds them
+/// again once the queue has drained.
+const MAX_LIVE_QUEUE: usize = 1 << 16;
+/// Records that the peer may ask for before it has taken the earlier ones.
+const MAX_ASKED_QUEUE: usize = 1 << 17;
+/// Digests asked for and not yet answered.
+const MAX_WANTED: usize = 2 * MAX_LISTED;
+/// Text of one `Records` message, so that other channels get their turn.
+const RECORDS_BYTES: usize = 128 << 10;
+/// Rounds of one reconciliation.
+const MAX_ROUNDS: u32 = 4096;
+/// Refused records that are remembered for another try.
+const MAX_REFUSED: usize = 10_000;
+
+/// The least wait before a refused record is offered again, in milliseconds.
+const MIN_RETRY_MS: u64 = 1000;
+
+/// A session, by the number that the driver gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+enum Outgoing {
+    /// Ours to offer; left out if it was displaced meanwhile.
+    Offer(Digest),
+    /// Asked for: answered with `Gone` or `Absent` if it cannot be sent.
+    Wanted(Digest),
+    Told(u64),
+    /// Everything that the reconciliation found stands before this.
+    Mark,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing heard yet.
+    Opening,
+    Reconciling,
+    /// Nothing more to find; what was found is on its way.
+    Transferring,
+    Live,
+}
+
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    opener: bool,
+    phase: Phase,
+    filter: Filter,
+    /// The set under the filter, where there is one.
+    filtered: Option<Index>,
+    outgoing: VecDeque<Outgoing>,
+    overflowed: bool,
+    unacknowledged: VecDeque<usize>,
+    in_flight: usize,
+    sent: u64,
+    acknowledged: u64,
+    /// What `acknowledged` must reach for the transfer to be over.
+    mark: Option<u64>,
+    wanted: BTreeSet<Digest>,
+    to_want: VecDeque<Digest>,
+    next_query: Option<Vec<u8>>,
+    rounds: u32,
+    received: u64,
+    told: u64,
+    retry: BTreeMap<Digest, u64>,
+    transfer: Transfer,
+    shown: Transfer,
+}
+
+/// What a session sees of its replica.
+pub(super) struct Context<'a> {
+    pub(super) register: &'a Register,
+    pub(super) index: &'a Index,
+    pub(super) replica: [u8; 16],
+    pub(super) outputs: &'a mut VecDeque<Output>,
+}
+
+impl Context<'_> {
+    fn send(&mut self, session: SessionId, message: Message) {
+        self.outputs.push_back(Output::Send { session, message });
+    }
+}
+
+/// Why a session ends: the peer's fault or the store's.
+pub(super) enum Ended {
+    Because(CloseReason),
+    Storage,
+}
+
+impl From<StorageError> for Ended {
+    fn from(_: StorageError) -> Self {
+        Self::Storage
+    }
+}
+
+impl Session {
+    pub(super) fn new(id: SessionId, opener: bool, filter: Filter) -> Self {
+        Self {
+            id,
+            opener,
+            phase: Phase::Opening,
+            filter,
+            filtered: None,
+            outgoing: VecDeque::new(),
+            overflowed: false,
+            unacknowledged: VecDeque::new(),
+            in_flight: 0,
+            sent: 0,
+            acknowledged: 0,
+            mark: None,
+            wanted: BTreeSet::new(),
+            to_want: VecDeque::new(),
+            next_query: None,
+            rounds: 0,
+            received: 0,
+            told: 0,
+            retry: BTreeMap::new(),
+            transfer: Transfer::default(),
+            shown: Transfer::default(),
+        }
+    }
+
+    pub(super) const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live)
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        !matches!(self.phase, Phase::Opening)
+    }
+
+    fn index<'a>(&'a self, whole: &'a Index) -> &'a Index {
+        self.filtered.as_ref().unwrap_or(whole)
+    }
+
+    fn summary(&self, whole: &Index) -> Summary {
+        let index = self.index(whole);
+        let count = index.len();
+        Summary {
+            count: count as u64,
+            fingerprint: index.fingerprint(0, count),
+        }
+    }
+
+    fn apply_filter(&mut self, register: &Register) -> Result<(), StorageError> {
+        if self.filter.is_all() {
+            return Ok(());
+        }
+        let mut stamps = Vec::new();
+        register.each(&mut |row| {
+            if self.filter.matches(&row.owner, row.stamp.iat) {
+                stamps.push(row.stamp);
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        self.filtered = Some(Index::build(stamps));
+        Ok(())
+    }
+
+    pub(super) fn open(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        self.apply_filter(cx.register)?;
+        let message = Message::Open {
+            oldest: PROTOCOL_VERSION,
+            newest: PROTOCOL_VERSION,
+            collection: cx.register.id().clone(),
+            replica: cx.replica,
+            filter: self.filter.clone(),
+            summary: self.summary(cx.index),
+        };
+        cx.send(self.id, message);
+        Ok(())
+    }
+
+    /// The set changed: keeps the filtered copy in step, and sends what is new.
+    pub(super) fn changed(&mut self, added: &Row, displaced: &[Stamp], from: Option<SessionId>) {
+        let matches = self.filter.matches(&added.owner, added.stamp.iat);
+        if let Some(filtered) = &mut self.filtered {
+            for stamp in displaced {
+                filtered.remove(stamp);
+            }
+            if matches {
+                filtered.insert(added.stamp);
+            }
+        }
+        if !matches || from == Some(self.id) || !self.is_open() {
+            return;
+        }
+        if self.outgoing.len() < MAX_LIVE_QUEUE {
+            self.outgoing.push_back(Outgoing::Offer(added.stamp.digest));
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// Whether a record that came was asked for, or belongs to the first transfer.
+    pub(super) fn arrived(&mut self, digest: &Digest, len: usize) -> bool {
+        self.received += 1;
+        self.transfer.received += 1;
+        self.transfer.received_bytes += len as u64;
+        self.wanted.remove(digest) || !self.is_live()
+    }
+
+    /// So many of the peer's records are durable or refused.
+    pub(super) fn handled(&mut self) {
+        self.told += 1;
+    }
+
+    pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>) {
+        cx.send(self.id, Message::Acknowledge(self.told));
+    }
+
+    pub(super) fn ask(&self, id: u64, tag: &Tag, cx: &mut Context<'_>) {
+        cx.send(
+            self.id,
+            Message::Ask {
+                id,
+                tag: tag.clone(),
+            },
+        );
+    }
+
+    pub(super) fn want(&mut self, digest: Digest) {
+        self.to_want.push_back(digest);
+    }
+
+    /// Takes any message but `Records`.
+    pub(super) fn handle(
+        &mut self,
+        message: Message,
+        now: u64,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Ended> {
+        let protocol = Err(Ended::Because(CloseReason::Protocol));
+        match message {
+            Message::Open {
+                oldest,
+                newest,
+                filter,
+                summary,
+                ..
+            } if !self.opener && self.phase == Phase::Opening => {
+                if !(oldest..=newest).contains(&PROTOCOL_VERSION) {
+                    return Err(Ended::Because(CloseReason::Version));
+                }
+                self.filter = filter;
+                self.apply_filter(cx.register)?;
+                self.phase = Phase::Reconciling;
+                self.welcome(cx);
+                if self.summary(cx.index) == summary {
+                    self.live(cx);
+                }
+            }
+            Message::Welcome {
+                version, summary, ..
+            } if self.opener => {
+                if version != PROTOCOL_VERSION {
+                    return Err(Ended::Because(CloseReason::Version));
+                }
+                match self.phase {
+                    // A reconciliation that runs will find what the peer means.
+                    Phase::Reconciling => {}
+                    _ if self.summary(cx.index) == summary => {
+                        if self.phase == Phase::Opening {
+                            self.live(cx);
+                        }
+                    }
+                    _ => self.reconcile(cx),
+                }
+            }
+            _ if !self.is_open() => return protocol,
+            Message::Reconcile(bytes) if self.opener => self.answer(&bytes, cx)?,
+            Message::Reconcile(bytes) => {
+                let answer = reconcile::respond(self.index(cx.index), &bytes);
+                let answer = answer.map_err(|_| Ended::Because(CloseReason::Protocol))?;
+                cx.send(self.id, Message::Reconcile(answer.into()));
+            }
+            Message::Reconciled if !self.opener => {
+                if !self.is_live() {
+                    self.live(cx);
+                }
+            }
+            Message::Acknowledge(count) => {
+                if count > self.sent {
+                    return protocol;
+                }
+                while self.acknowledged < count {
+                    self.in_flight -= self.unacknowledged.pop_front().unwrap_or(0);
+                    self.acknowledged += 1;
+                }
+                self.transfer.acknowledged = self.acknowledged;
+            }
+            Message::Refused {
+                digest,
+                reason,
+                retry_after,
+            } => {
+                // By this side's clock: the other one's may be off, which is often why it refused.
+                if let Some(wait) = retry_after
+                    && self.retry.len() < MAX_REFUSED
+                {
+                    self.retry
+                        .insert(digest, now.saturating_add(wait.max(MIN_RETRY_MS)));
+                }
+                cx.outputs.push_back(Output::Refused {
+                    session: self.id,
+                    digest,
+                    reason,
+                });
+            }
+            Message::Want(digests) => {
+                if self.outgoing.len() + digests.len() > MAX_ASKED_QUEUE {
+                    return Err(Ended::Because(CloseReason::Limit));
+                }
+                self.outgoing
+                    .extend(digests.into_iter().map(Outgoing::Wanted));
+            }
+            Message::Gone { digest, successor } => {
+                self.wanted.remove(&digest);
+                let known = cx.register.text(&successor)?.is_some();
+                if !known && self.to_want.len() < MAX_WANTED {
+                    self.to_want.push_back(successor);
+                }
+            }
+            Message::Absent(digest) => {
+                self.wanted.remove(&digest);
+            }
+            Message::Ask { id, tag } => {
+                let rows = cx.register.rows(&tag)?;
+                if self.outgoing.len() + rows.len() > MAX_ASKED_QUEUE {
+                    return Err(Ended::Because(CloseReason::Limit));
+                }
+                self.outgoing.push_front(Outgoing::Told(id));
+                let live = rows.iter().filter(|row| !row.archived).take(MAX_LISTED);
+                for row in live {
+                    self.outgoing.push_front(Outgoing::Offer(row.stamp.digest));
+                }
+            }
+            _ => return protocol,
+        }
+        Ok(())
+    }
+
+    fn welcome(&self, cx: &mut Context<'_>) {
+        let summary = self.summary(cx.index);
+        let message = Message::Welcome {
+            version: PROTOCOL_VERSION,
+            replica: cx.replica,
+            summary,
+        };
+        cx.send(self.id, message);
+    }
+
+    fn live(&mut self, cx: &mut Context<'_>) {
+        self.phase = Phase::Live;
+        cx.outputs
+            .push_back(Output::Synchronized { session: self.id });
+    }
+
+    fn reconcile(&mut self, cx: &mut Context<'_>) {
+        self.phase = Phase::Reconciling;
+        self.rounds = 0;
+        let first = reconcile::initiate(self.index(cx.index));
+        cx.send(self.id, Message::Reconcile(first.into()));
+    }
+
+    fn answer(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Ended> {
+        self.rounds += 1;
+        if self.phase != Phase::Reconciling || self.next_query.is_some() {
+            return Err(Ended::Because(CloseReason::Protocol));
+        }
+        if self.rounds > MAX_ROUNDS {
+            return Err(Ended::Because(CloseReason::Limit));
+        }
+        let mut found = Found::default();
+        let next = reconcile::advance(self.index(cx.index), bytes, &mut found)
+            .map_err(|_| Ended::Because(CloseReason::Protocol))?;
+        let offers = found
+            .have
+            .into_iter()
+            .filter(|stamp| !self.retry.contains_key(&stamp.digest));
+        self.outgoing
+            .extend(offers.map(|stamp| Outgoing::Offer(stamp.digest)));
+        self.to_want.extend(found.need);
+        if next.is_none() {
+            self.phase = Phase::Transferring;
+            self.outgoing.push_back(Outgoing::Mark);
+        }
+        self.next_query = next;
+        Ok(())
+    }
+
+    /// Sends whatever may be sent now.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        self.pump_records(cx)?;
+        while !self.to_want.is_empty() && self.wanted.len() < MAX_WANTED {
+            let room = (MAX_WANTED - self.wanted.len())
+                .min(MAX_LISTED)
+                .min(self.to_want.len());
+            let mut list: Vec<Digest> = self.to_want.drain(..room).collect();
+            list.retain(|digest| self.wanted.insert(*digest));
+            if !list.is_empty() {
+                cx.send(self.id, Message::Want(list));
+            }
+        }
+        // The next round waits until this one's finds are under way, so that they do not pile up.
+        if self.to_want.len() < MAX_WANTED
+            && self.outgoing.len() < MAX_LIVE_QUEUE
+            && let Some(query) = self.next_query.take()
+        {
+            cx.send(self.id, Message::Reconcile(query.into()));
+        }
+        let settled = self.mark.is_some_and(|mark| self.acknowledged >= mark);
+        if self.phase == Phase::Transferring
+            && settled
+            && self.wanted.is_empty()
+            && self.to_want.is_empty()
+        {
+            self.mark = None;
+            cx.send(self.id, Message::Reconciled);
+            self.live(cx);
+        }
+        if self.overflowed && self.is_live() && self.outgoing.is_empty() {
+            self.overflowed = false;
+            if self.opener {
+                self.reconcile(cx)
+            } else {
+                self.welcome(cx)
+            }
+        }
+        self.show(cx);
+        Ok(())
+    }
+
+    fn pump_records(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let mut texts: Vec<Bytes> = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = self.outgoing.front() {
+            let text = match next {
+                Outgoing::Offer(_) | Outgoing::Wanted(_) if self.in_flight >= WINDOW_BYTES => break,
+                Outgoing::Told(_) | Outgoing::Mark => None,
+                Outgoing::Offer(digest) | Outgoing::Wanted(digest) => {
+                    match cx.register.resting(digest)? {
+                        Some(_) => None,
+                        None => cx.register.text(digest)?,
+                    }
+                }
+            };
+            if bytes + text.as_ref().map_or(0, Bytes::len) > RECORDS_BYTES
+                || texts.len() == MAX_LISTED
+            {
+                self.flush(&mut texts, &mut bytes, cx);
+            }
+            let next = self.outgoing.pop_front();
+            match (next, text) {
+                (Some(Outgoing::Told(id)), _) => {
+                    self.flush(&mut texts, &mut bytes, cx);
+                    cx.send(self.id, Message::Told(id));
+                }
+                (Some(Outgoing::Mark), _) => self.mark = Some(self.sent),
+                (_, Some(text)) => {
+                    self.sent += 1;
+                    self.transfer.sent += 1;
+                    self.transfer.sent_bytes += text.len() as u64;
+                    self.in_flight += text.len();
+                    self.unacknowledged.push_back(text.len());
+                    bytes += text.len();
+                    texts.push(text);
+                }
+                (Some(Outgoing::Wanted(digest)), None) => {
+                    let message = match cx.register.resting(&digest)? {
+                        Some(resting) => Message::Gone {
+                            digest,
+                            successor: resting.successor,
+                        },
+                        None => Message::Absent(digest),
+                    };
+                    cx.send(self.id, message);
+                }
+                _ => {}
+            }
+        }
+        self.flush(&mut texts, &mut bytes, cx);
+        Ok(())
+    }
+
+    fn flush(&self, texts: &mut Vec<Bytes>, bytes: &mut usize, cx: &mut Context<'_>) {
+        *bytes = 0;
+        if !texts.is_empty() {
+            cx.send(self.id, Message::Records(std::mem::take(texts)));
+        }
+    }
+
+    fn show(&mut self, cx: &mut Context<'_>) {
+        self.transfer.to_send = self.sent + self.outgoing.len() as u64;
+        self.transfer.to_receive = self.received + (self.wanted.len() + self.to_want.len()) as u64;
+        if self.transfer != self.shown {
+            self.shown = self.transfer;
+            cx.outputs.push_back(Output::Progress {
+                session: self.id,
+                transfer: self.transfer,
+            });
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        self.retry.values().min().copied()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: u64) {
+        let due: Vec<Digest> = self
+            .retry
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(digest, _)| *digest)
+            .collect();
+        for digest in due {
+            self.retry.remove(&digest);
+            self.outgoing.push_back(Outgoing::Offer(digest));
+        }
+    }
+
+    /// Whether an owner's records pass the filter at some time; for a read that waits.
+    pub(super) fn covers(&self, owner: Option<&KeyTag>) -> bool {
+        match (&self.filter.owners, owner) {
+            (Some(owners), Some(owner)) => owners.contains(owner),
+            _ => true,
+        }
+    }
+}
