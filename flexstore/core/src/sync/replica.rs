@@ -543,8 +543,8 @@ impl Replica {
     }
 
     /// Drops the texts of all records written before a time (ms since 1970), and keeps their
-    /// rows: the set stays equal to that of others. Returns how many; acknowledged by
-    /// [`Output::Stored`].
+    /// rows: the set stays equal to that of others. What no peer holds is then gone, so call it
+    /// when synchronized. Returns how many; acknowledged by [`Output::Stored`].
     ///
     /// # Errors
     /// [`StorageError`]; then some may be archived and others not.
@@ -552,7 +552,8 @@ impl Replica {
         self.flush();
         let mut rows = Vec::new();
         self.register.each(&mut |row| {
-            if row.stamp.iat < before && !row.archived && !row.tombstone {
+            let kept = row.archived || row.tombstone || !self.index.contains(&row.stamp);
+            if row.stamp.iat < before && !kept {
                 rows.push(row);
             }
             std::ops::ControlFlow::Continue(())
