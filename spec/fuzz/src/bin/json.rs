@@ -9,7 +9,9 @@ use flexstore_core::json::parse_strict;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(strict) = parse_strict(data) else { return };
+    let Ok(strict) = parse_strict(data) else {
+        return;
+    };
     match std::str::from_utf8(data) {
         Ok(text) => assert_eq!(plain(&strict, text), strict),
         Err(error) => panic!("only the strict parser accepts: {error}"),

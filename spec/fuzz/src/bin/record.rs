@@ -6,7 +6,9 @@ use flexstore_core::record::{Signed, Verified};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(signed) = Signed::parse(data.to_vec()) else { return };
+    let Ok(signed) = Signed::parse(data.to_vec()) else {
+        return;
+    };
     let digest = signed.digest();
     let Ok(read) = signed.verify() else { return };
     assert_eq!(&read.text()[..], data);
