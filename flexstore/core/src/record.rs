@@ -442,15 +442,15 @@ impl Draft {
         }
         let (header, payload) = self.header(owner.tag(), author.tag())?;
         let encoded = encode_base64url(&payload);
-        let part = |slot, key: &SigningKey| {
-            let protected = encode_base64url(header.write(slot).as_bytes());
+        let part = |slot, key: &SigningKey| -> Result<Part<'_>, ParseError> {
+            let protected = encode_header(&header, slot)?;
             let signature = key.sign(format!("{protected}.{encoded}").as_bytes());
-            Part {
+            Ok(Part {
                 signature: encode_base64url(&signature).into(),
                 protected: protected.into(),
-            }
+            })
         };
-        let signatures = [part(Slot::Owner, owner), part(Slot::Author, author)];
+        let signatures = [part(Slot::Owner, owner)?, part(Slot::Author, author)?];
         let text = General {
             signatures,
             payload: encoded.as_str().into(),
@@ -536,10 +536,16 @@ fn encode_header(header: &Header, slot: Slot) -> Result<String, ParseError> {
 }
 
 fn decode_header(part: &[u8]) -> Result<Vec<u8>, ParseError> {
+    // Before decoding, so that an overlong header costs nothing; what is decoded may still be two
+    // bytes past the limit, which no signer would write.
     if part.len() > MAX_HEADER_BYTES.div_ceil(3) * 4 {
         return Err(ParseError::TooLong);
     }
-    decode_base64url(part).ok_or(ParseError::Base64)
+    let text = decode_base64url(part).ok_or(ParseError::Base64)?;
+    if text.len() > MAX_HEADER_BYTES {
+        return Err(ParseError::TooLong);
+    }
+    Ok(text)
 }
 
 fn decode_signature(part: &[u8]) -> Result<[u8; 64], ParseError> {
