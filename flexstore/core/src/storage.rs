@@ -108,6 +108,9 @@ pub enum Progress {
 /// Told of [`Progress`], from a thread of the store's; returns at once.
 pub type Observer = Box<dyn Fn(Progress) + Send + Sync>;
 
+/// Sees one pair of a scan; breaks to end it.
+pub type Visitor<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// Why a store does not answer or take a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -160,7 +163,7 @@ pub trait Storage: Send + Sync {
         table: Table,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visitor<'_>,
     ) -> Result<(), StorageError>;
 
     /// Takes a batch and returns at once, without waiting for the disk.

@@ -204,7 +204,7 @@ fn bombs_are_judged() {
 /// A double that is written and read is the same double, as in JavaScript. It is not, for about a
 /// tenth of those below 1,000, unless serde_json has its feature `float_roundtrip`.
 #[test]
-#[ignore = "needs serde_json/float_roundtrip in Cargo.toml"]
+
 fn doubles_are_read_exactly() {
     let exact = |text: &str| {
         let value = parse_strict(text.as_bytes()).unwrap().as_f64();

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::{Batch, Observer, Progress, Sequence, Storage, StorageError, Table};
+use super::{Batch, Observer, Progress, Sequence, Storage, StorageError, Table, Visitor};
 
 type Maps = [BTreeMap<Bytes, Bytes>; Table::ALL.len()];
 
@@ -45,7 +45,7 @@ impl Storage for MemoryStorage {
         table: Table,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visitor<'_>,
     ) -> Result<(), StorageError> {
         if from >= to {
             return Ok(());
