@@ -1,4 +1,95 @@
-//! Sealing: encrypt content to tags, open it as one of them.
+//! Sealing: encrypt content to tags, open it as one of them. The only plaintext boundary.
+//!
+//! ```
+//! use flexstore::seal::{self, Audience, Binding, EncryptionSecret, Kid};
+//! use flexstore_core::KeyTag;
+//!
+//! let alice = KeyTag::from_bytes([1; 32]); // in life the public signing key
+//! let secret = EncryptionSecret::generate()?;
+//! let binding = Binding {
+//!     owner: alice,
+//!     author: alice,
+//!     col: "MutableCollection/notes".into(),
+//!     tag: Some("shopping".into()),
+//!     prop: None,
+//! };
+//! let to = [Audience { kid: Kid::new(alice), key: secret.public() }];
+//!
+//! let jwe = seal::seal(b"milk", Some("text/plain"), &binding, &to)?;
+//! let opened = seal::open(&jwe, &binding, &|kid| (kid.tag == alice).then_some(&secret))?;
+//! assert_eq!(opened.content[..], *b"milk");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a reader may rely on
+//!
+//! [`open`] gives content only if it was sealed, whole, for the expected [`Binding`], under the one
+//! content key to which its header commits. It does not tell *who* sealed it: anybody can seal to a
+//! public key. The item's signature over the whole text does, and its signer is compared with the
+//! sealed author through the binding.
+//!
+//! # The native format
+//!
+//! A JWE (RFC 7516) whose content is encrypted by `A256GCM` with a fresh 256-bit key and 96-bit iv,
+//! and whose recipients are reached by `ECDH-ES+A256KW` on X25519 (RFC 7518 §4.6, RFC 8037 §3.2)
+//! without `apu` and `apv`. `b64` is base64url without padding, canonical (RFC 4648 §5). There is
+//! no white space in JSON. Members stand in the order given; a reader takes any order, but no member
+//! twice, none missing, none unknown (so no `crit`, `zip`, `apu`, `jwk`, `jku`, `x5c`, `p2c`), and
+//! no top-level `unprotected` or `aad`.
+//!
+//! **One tag: compact**, five parts with dots between:
+//!
+//! ```text
+//! b64(header) . b64(encrypted key: 40 bytes) . b64(iv: 12) . b64(ciphertext) . b64(tag: 16)
+//!
+//! header = {"alg":"ECDH-ES+A256KW","enc":"A256GCM",
+//!           "epk":{"kty":"OKP","crv":"X25519","x":b64(32 bytes)},
+//!           "iss":owner,"act":author,"col":"Kind/name"[,"tag":tag][,"prop":name],
+//!           "commit":b64(32 bytes),"pad":"padme"[,"cty":type],"kid":kid}
+//! ```
+//!
+//! **Two to 1,024 tags: general JSON**, recipients ascending by the text of their tag, each tag once:
+//!
+//! ```text
+//! {"protected":b64(header),
+//!  "recipients":[{"header":{"alg":"ECDH-ES+A256KW",
+//!                           "epk":{"kty":"OKP","crv":"X25519","x":b64(32 bytes)},
+//!                           "kid":kid},
+//!                 "encrypted_key":b64(40 bytes)},...],
+//!  "iv":b64(12 bytes),"ciphertext":b64(...),"tag":b64(16 bytes)}
+//!
+//! header = {"enc":"A256GCM","iss":owner,"act":author,"col":"Kind/name"[,"tag":tag][,"prop":name],
+//!           "commit":b64(32 bytes),"to":b64(32 bytes),"pad":"padme"[,"cty":type]}
+//! ```
+//!
+//! | member | is |
+//! |---|---|
+//! | `iss`, `act` | owner and author, key tags of 43 characters, also where both are one |
+//! | `col` | kind and name of the collection |
+//! | `tag` | the item's tag where one is signed: mutable and versioned, not immutable |
+//! | `prop` | the property's name where a single property is sealed |
+//! | `commit` | SHA-256("flexstore/cek" \|\| content key). A256GCM alone lets one ciphertext open differently under two keys |
+//! | `to` | SHA-256("flexstore/recipients" \|\| for each recipient: one byte length of kid, kid, the 32 bytes of epk `x`, the 40 bytes of encrypted key). The general form authenticates no recipient by itself |
+//! | `pad` | how the plaintext is padded; only `padme` |
+//! | `cty` | the content's type, any string |
+//! | `kid` | the audience's tag, for a team perhaps with `#` and the digest of the Team record (43 characters) whose key it is |
+//!
+//! The key that wraps the content key is SHA-256(00000001 \|\| shared secret \|\| 0000000e
+//! \|\| "ECDH-ES+A256KW" \|\| 00000000 \|\| 00000000 \|\| 00000100), numbers in hex (RFC 7518
+//! §4.6.2). An epk is reduced modulo 2^255 - 19 and not of small order. The additional data of
+//! A256GCM is the text b64(header) (RFC 7516 §5.1).
+//!
+//! **Plaintext** = content \|\| 80 \|\| zeros. With L = length of content + 1, its length is 32 if
+//! L <= 32, else L rounded up to a multiple of 2^(E - K), where E = floor(log2 L) and
+//! K = max(4, floor(log2 E) + 1): Padmé, but finer below 256 bytes. So contents up to 31 bytes look
+//! alike, and from 29 bytes on the padding adds at most 12% of the content.
+//!
+//! # Libraries
+//!
+//! josekit makes and opens every JWE and wraps every key, but it sees only what was checked before:
+//! a content key that is ready, one recipient, parts of the right length. x25519-dalek makes and
+//! checks every X25519 key. Content keys and secrets come from the operating system; the iv from
+//! OpenSSL's generator, which the system seeds.
 
 mod agreement;
 mod engine;

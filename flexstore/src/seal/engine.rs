@@ -158,7 +158,7 @@ pub(super) fn open(
     recipient: &Recipient,
     key: &ReadyKey,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    if envelope.ciphertext.is_empty() {
+    if !envelope.compact && envelope.ciphertext.is_empty() {
         return open_empty(envelope, key);
     }
     // josekit tries only the first recipient whose algorithm fits: it is shown no other.
@@ -190,8 +190,8 @@ pub(super) fn open(
     opened.ok().map(|(plaintext, _)| Zeroizing::new(plaintext))
 }
 
-/// josekit makes JWEs of empty contents but does not open them, so the tag is made again and
-/// compared. Only the js profile has them: the native one pads.
+/// josekit makes the general form of an empty content but does not open it, so the tag is made
+/// again and compared. Only the js profile has one: the native profile pads.
 fn open_empty(envelope: &Envelope<'_>, key: &ReadyKey) -> Option<Zeroizing<Vec<u8>>> {
     let iv = decode_base64url(envelope.iv.as_bytes())?;
     let tag = decode_base64url(envelope.tag.as_bytes())?;

@@ -37,7 +37,8 @@ pub enum Malformed {
     /// An iv, authentication tag or encrypted key of the wrong length.
     #[error("a part of the wrong length")]
     Length,
-    /// An ephemeral key that is not a canonical X25519 point of large order.
+    /// An ephemeral key that is not a canonical X25519 number. (One of small order shows when the
+    /// keys are agreed, as [`OpenError::Failed`].)
     #[error("a bad ephemeral key")]
     EphemeralKey,
     /// Recipients that are not ascending and distinct, or one recipient in the general form.
