@@ -278,6 +278,9 @@ pub fn open<'k>(
     let content = engine::open(&envelope, &envelope.recipients[index], &ready)
         .and_then(padding::unpad)
         .ok_or(OpenError::Failed)?;
+    if content.len() > MAX_CONTENT_BYTES {
+        return Err(Malformed::TooLong.into());
+    }
     Ok(Opened {
         content,
         cty: checked.cty,

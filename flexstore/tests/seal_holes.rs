@@ -274,10 +274,7 @@ fn hole_7_passwords_are_refused_at_once() {
         assert!(js::open(text, &|_| None).is_err());
     }
     let ours = started.elapsed();
-    assert!(
-        ours < Duration::from_millis(20),
-        "{ours:?} for six refusals"
-    );
+    assert!(ours * 10 < josekit, "{ours:?} for six refusals");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Why sealing or opening failed.
 
-/// Why a JWE is not one of ours in form; nothing was decrypted.
+/// Why a JWE is not one of ours in form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// Longer than [`MAX_JWE_BYTES`](super::MAX_JWE_BYTES).
+    /// Longer than [`MAX_JWE_BYTES`](super::MAX_JWE_BYTES), or the content than
+    /// [`MAX_CONTENT_BYTES`](super::MAX_CONTENT_BYTES).
     #[error("longer than the limit")]
     TooLong,
     /// A header longer than [`MAX_HEADER_BYTES`](super::MAX_HEADER_BYTES).

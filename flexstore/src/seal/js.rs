@@ -84,8 +84,8 @@ impl RsaSecret {
         })
     }
 
-    /// `None` if the length is not the modulus's. A key that does not unwrap becomes a random one.
-    fn unwrap(&self, encrypted_key: &[u8]) -> Result<ContentKey, OpenError> {
+    /// Refuses any length but the modulus's. A key that does not unwrap becomes a random one.
+    fn unwrap_key(&self, encrypted_key: &[u8]) -> Result<ContentKey, OpenError> {
         if encrypted_key.len() != self.modulus_bytes {
             return Err(Malformed::Length.into());
         }
@@ -258,7 +258,7 @@ pub fn open<'k>(
         .ok_or(OpenError::NotForUs)?;
     let ready = ReadyKey {
         algorithm: KeyAlgorithm::RsaOaep256,
-        key: secret.unwrap(&recipient.encrypted_key)?,
+        key: secret.unwrap_key(&recipient.encrypted_key)?,
         encrypted_key: Vec::new(),
     };
     let content = engine::open(&envelope, recipient, &ready).ok_or(OpenError::Failed)?;

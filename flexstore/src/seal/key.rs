@@ -108,8 +108,8 @@ impl EncryptionSecret {
         let d = Zeroizing::new(json::need_string(&mut map, "d")?);
         let public = EncryptionKey::from_members(map)?;
         let bytes = Zeroizing::new(decode_base64url(d.as_bytes()).ok_or(KeyError::Length)?);
-        let bytes: [u8; 32] = bytes[..].try_into().map_err(|_| KeyError::Length)?;
-        let secret = Self::from_bytes(bytes);
+        let bytes = Zeroizing::new(bytes[..].try_into().map_err(|_| KeyError::Length)?);
+        let secret = Self::from_bytes(*bytes);
         if secret.public() == public {
             Ok(secret)
         } else {

@@ -1,8 +1,9 @@
 //! What the sealing tests share: keys, a JWE crafted with any header, the vectors.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+pub mod vectors;
+
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use flexstore::seal::{
     Audience, Binding, EncryptionKey, EncryptionSecret, Kid, OpenError, Opened, open,
@@ -189,19 +190,4 @@ pub fn proper_header_text() -> String {
     header.insert("kid".into(), kid(1).to_string().into());
     header.insert("epk".into(), "EPK".into());
     Value::Object(header).to_string().replace("\"EPK\"", "EPK")
-}
-
-/// The folder of vectors, or `None` with a note.
-pub fn vectors() -> Option<PathBuf> {
-    let folder = std::env::var_os("FLEXSTORE_VECTORS").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: FLEXSTORE_VECTORS is not set");
-    }
-    folder
-}
-
-/// One vector file.
-pub fn vector_file(path: &str) -> Option<Value> {
-    let path = vectors()?.join(path);
-    Some(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
 }
