@@ -196,6 +196,103 @@ fn the_order_of_members_is_free_but_nothing_else() {
 }
 
 #[test]
+fn every_header_is_exact_in_both_forms() {
+    let none = json!({});
+    assert!(open_as(2, &crafted_general(&none, &none)).is_ok());
+    let why = |jwe: &str| open_as(2, jwe).unwrap_err();
+    let cases = [
+        (
+            json!({"more": 1}),
+            OpenError::from(Malformed::UnknownMember),
+        ),
+        (json!({"zip": "DEF"}), Malformed::UnknownMember.into()),
+        (json!({"pad": "none"}), OpenError::Algorithm),
+        (json!({"pad": null}), Malformed::MissingMember.into()),
+        (json!({"commit": null}), Malformed::MissingMember.into()),
+        (json!({"commit": "AAAA"}), Malformed::MemberType.into()),
+        (json!({"iss": null}), Malformed::MissingMember.into()),
+        (json!({"act": 1}), Malformed::MemberType.into()),
+        (json!({"cty": []}), Malformed::MemberType.into()),
+        (json!({"tag": null}), OpenError::Binding(BindingMember::Tag)),
+    ];
+    for (more, error) in cases {
+        assert_eq!(why(&crafted_general(&more, &none)), error, "{more}");
+        let compact = crafted_text(&compact_header(&more));
+        assert_eq!(open_as(1, &compact).unwrap_err(), error, "{more}");
+    }
+    let misplaced = [
+        (json!({"alg": "ECDH-ES+A256KW"}), none.clone()),
+        (json!({"kid": kid(2).to_string()}), none.clone()),
+        (none.clone(), json!({"enc": "A256GCM"})),
+        (none.clone(), json!({"to": "AAAA"})),
+    ];
+    for (protected, recipient) in misplaced {
+        let jwe = crafted_general(&protected, &recipient);
+        assert_eq!(why(&jwe), Malformed::UnknownMember.into());
+    }
+    for (member, error) in [
+        (json!({"kid": null}), Malformed::MissingMember),
+        (json!({"kid": "../../etc/passwd"}), Malformed::MemberType),
+        (json!({"kid": 7}), Malformed::MemberType),
+        (json!({"epk": null}), Malformed::MissingMember),
+        (json!({"epk": "x"}), Malformed::MemberType),
+        (json!({"alg": null}), Malformed::MissingMember),
+    ] {
+        assert_eq!(
+            why(&crafted_general(&none, &member)),
+            error.into(),
+            "{member}"
+        );
+    }
+    let to = json!({"to": Digest::of(b"others").to_string()});
+    assert_eq!(why(&crafted_general(&to, &none)), OpenError::Failed);
+    assert_eq!(
+        why(&crafted_text(&proper_header_text().replacen(
+            '{',
+            r#"{"to":"AAAA","#,
+            1
+        ))),
+        Malformed::UnknownMember.into()
+    );
+}
+
+/// The text of a proper compact header with more members.
+fn compact_header(more: &Value) -> String {
+    let mut header: serde_json::Map<String, Value> =
+        serde_json::from_str(&proper_header_text().replace("EPK", "\"EPK\"")).unwrap();
+    merge(&mut header, more);
+    Value::Object(header).to_string().replace("\"EPK\"", "EPK")
+}
+
+#[test]
+fn base64url_is_canonical_everywhere() {
+    let jwe = seal(b"hello", None, &binding(), &[audience(1)]).unwrap();
+    for index in 0..5 {
+        let part = jwe.split('.').nth(index).unwrap();
+        for loose in [
+            format!("{part}="),
+            format!("{part}=="),
+            format!(" {part}"),
+            format!("{part}\n"),
+            part.replacen(|c: char| c.is_ascii_alphanumeric(), "+", 1),
+            part.replacen(|c: char| c.is_ascii_alphanumeric(), "/", 1),
+        ] {
+            let opened = open_as(1, &with_part(&jwe, index, &loose));
+            assert_eq!(opened.unwrap_err(), Malformed::Base64.into(), "{index}");
+        }
+    }
+    // 40 and 16 bytes leave unused bits in the last character, and so do the 32 of the plaintext.
+    for index in [1, 3, 4] {
+        let part = jwe.split('.').nth(index).unwrap();
+        let last = part.chars().last().unwrap();
+        let loose = char::from(last as u8 + 1); // canonical last characters lie apart
+        let text = format!("{}{loose}", &part[..part.len() - 1]);
+        let opened = open_as(1, &with_part(&jwe, index, &text));
+        assert_eq!(opened.unwrap_err(), Malformed::Base64.into(), "{index}");
+    }
+}
+
+#[test]
 fn the_other_recipients_are_authenticated_too() {
     let jwe = seal(b"x", None, &binding(), &[1, 2, 3].map(audience)).unwrap();
     let whole: Value = serde_json::from_str(&jwe).unwrap();

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use flexstore::seal::{KeyError, MAX_CONTENT_BYTES, Malformed, OpenError, SealError, js, open};
 use flexstore_core::{decode_base64url, encode_base64url};
-use josekit::jwe::RSA_OAEP_256;
+use josekit::jwe::{JweEncrypter as _, JweHeader, RSA_OAEP_256};
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use seal_support::*;
 use serde_json::{Value, json};
@@ -113,16 +113,8 @@ fn every_cryptographic_failure_is_one_error() {
     }
     let mut altered = key.clone();
     altered[100] ^= 1;
-    let encrypted_short = {
-        // A content key of 16 bytes, properly wrapped.
-        use josekit::jwe::{JweEncrypter as _, JweHeader};
-        let jwk = PAIRS[0].to_jwk_public_key();
-        let encrypter = RSA_OAEP_256.encrypter_from_jwk(&jwk).unwrap();
-        encrypter
-            .encrypt(&[1; 16], &JweHeader::new(), &mut JweHeader::new())
-            .unwrap()
-            .unwrap()
-    };
+    // A content key of 16 bytes, properly wrapped.
+    let encrypted_short = rsa_wrap(&[1; 16]);
     for key in [vec![0; 256], vec![0xff; 256], altered, encrypted_short] {
         let text = with_part(&jwe, 1, &encode_base64url(&key));
         assert_eq!(
@@ -182,4 +174,90 @@ fn rsa_keys_out_of_bounds() {
     assert_eq!(with("d", "AQAB".into()), Some(KeyError::Jwk));
     assert!(js::RsaSecret::from_jwk(&public.to_string()).is_err());
     assert_eq!(format!("{:?}", rsa_secret(0)), "RsaSecret(..)");
+}
+
+#[test]
+fn every_header_is_exact() {
+    let cek = [42; 32];
+    let own = rsa_secret(0);
+    let key = rsa_wrap(&cek);
+    let make = |protected: Value, second: Value| {
+        let mut shared = json!({"enc": "A256GCM", "iat": 1_700_000_000_123_u64});
+        merge(shared.as_object_mut().unwrap(), &protected);
+        let mut recipients = ["a", "b"].map(|kid| json!({"alg": "RSA-OAEP-256", "kid": kid}));
+        merge(recipients[1].as_object_mut().unwrap(), &second);
+        let recipients: Vec<_> = recipients
+            .iter()
+            .map(|header| json!({"header": header, "encrypted_key": encode_base64url(&key)}))
+            .collect();
+        let jwe = general(&shared, &json!(recipients), &cek);
+        js::open(&jwe, &|kid| (kid == Some("a")).then_some(&own))
+    };
+    let none = json!({});
+    assert!(make(none.clone(), none.clone()).is_ok());
+    let unknown = OpenError::from(Malformed::UnknownMember);
+    let cases = [
+        (
+            json!({"iat": "yesterday"}),
+            none.clone(),
+            Malformed::MemberType.into(),
+        ),
+        (
+            json!({"iat": -1}),
+            none.clone(),
+            Malformed::MemberType.into(),
+        ),
+        (
+            json!({"enc": "A128GCM"}),
+            none.clone(),
+            OpenError::Algorithm,
+        ),
+        (
+            json!({"enc": null}),
+            none.clone(),
+            Malformed::MissingMember.into(),
+        ),
+        (json!({"zip": "DEF"}), none.clone(), unknown),
+        (json!({"crit": ["exp"]}), none.clone(), unknown),
+        (json!({"kid": "a"}), none.clone(), unknown),
+        (none.clone(), json!({"crit": ["exp"]}), unknown),
+        (
+            none.clone(),
+            json!({"jku": "https://127.0.0.1:9/"}),
+            unknown,
+        ),
+        (none.clone(), json!({"kid": "a"}), Malformed::Order.into()),
+        (
+            none.clone(),
+            json!({"kid": ""}),
+            Malformed::MemberType.into(),
+        ),
+        (
+            none.clone(),
+            json!({"kid": null}),
+            Malformed::MissingMember.into(),
+        ),
+        (none.clone(), json!({"alg": "RSA1_5"}), OpenError::Algorithm),
+        (
+            none.clone(),
+            json!({"alg": "RSA-OAEP"}),
+            OpenError::Algorithm,
+        ),
+    ];
+    for (protected, second, error) in cases {
+        let label = format!("{protected} {second}");
+        assert_eq!(make(protected, second).unwrap_err(), error, "{label}");
+    }
+}
+
+/// A content key wrapped for member 0 by josekit.
+fn rsa_wrap(cek: &[u8]) -> Vec<u8> {
+    let encrypter = RSA_OAEP_256
+        .encrypter_from_jwk(&PAIRS[0].to_jwk_public_key())
+        .unwrap();
+    let none = JweHeader::new();
+    encrypter
+        .encrypt(cek, &none, &mut none.clone())
+        .unwrap()
+        .unwrap()
 }

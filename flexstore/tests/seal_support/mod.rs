@@ -155,10 +155,7 @@ pub fn crafted_with(more: Value, plaintext: &[u8]) -> String {
     let cek = [42; 32];
     let mut header = shared_members(&cek);
     header.insert("kid".into(), kid(1).to_string().into());
-    for (name, value) in more.as_object().unwrap() {
-        header.insert(name.clone(), value.clone());
-    }
-    header.retain(|_, value| !value.is_null());
+    merge(&mut header, &more);
     let header = JweHeader::from_map(header).unwrap();
     serialize_compact(plaintext, &header, &Chosen::new(&secret(1).public(), cek)).unwrap()
 }
@@ -190,4 +187,50 @@ pub fn proper_header_text() -> String {
     header.insert("kid".into(), kid(1).to_string().into());
     header.insert("epk".into(), "EPK".into());
     Value::Object(header).to_string().replace("\"EPK\"", "EPK")
+}
+
+/// A general JWE for kids 1 and 2, properly encrypted, with more members in the protected header
+/// and in that of recipient 2. A null removes a member.
+pub fn crafted_general(protected: &Value, recipient: &Value) -> String {
+    let cek = [42; 32];
+    let mut bytes = b"flexstore/recipients".to_vec();
+    let mut recipients = Vec::new();
+    for n in [1, 2] {
+        let (epk, key) = Chosen::new(&secret(n).public(), cek).wrap();
+        bytes.push(43);
+        bytes.extend_from_slice(kid(n).to_string().as_bytes());
+        bytes.extend(decode_base64url(epk["x"].as_str().unwrap().as_bytes()).unwrap());
+        bytes.extend_from_slice(&key);
+        let mut header = json!({"alg": "ECDH-ES+A256KW", "epk": epk, "kid": kid(n).to_string()});
+        if n == 2 {
+            merge(header.as_object_mut().unwrap(), recipient);
+        }
+        recipients.push(json!({"header": header, "encrypted_key": encode_base64url(&key)}));
+    }
+    let mut header = shared_members(&cek);
+    header.insert("to".into(), Digest::of(&bytes).to_string().into());
+    merge(&mut header, protected);
+    general(&Value::Object(header), &json!(recipients), &cek)
+}
+
+/// A general JWE of these parts, its content properly encrypted.
+pub fn general(header: &Value, recipients: &Value, cek: &[u8; 32]) -> String {
+    let protected = encode_base64url(header.to_string().as_bytes());
+    let iv = [9; 12];
+    let (ciphertext, tag) = A256GCM
+        .encrypt(cek, Some(&iv), &padded(b"crafted"), protected.as_bytes())
+        .unwrap();
+    json!({
+        "protected": protected, "recipients": recipients, "iv": encode_base64url(&iv),
+        "ciphertext": encode_base64url(&ciphertext), "tag": encode_base64url(&tag.unwrap()),
+    })
+    .to_string()
+}
+
+/// Puts more members in; a null takes one out.
+pub fn merge(members: &mut Map<String, Value>, more: &Value) {
+    for (name, value) in more.as_object().unwrap() {
+        members.insert(name.clone(), value.clone());
+    }
+    members.retain(|_, value| !value.is_null());
 }
