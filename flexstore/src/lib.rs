@@ -1,1 +1,3 @@
-//! placeholder
+//! Local-first collections of signed and sealed items.
+
+pub mod seal;
