@@ -84,6 +84,19 @@ fn the_general_form_is_frozen() {
     assert_eq!(header["to"], Digest::of(&bytes).to_string());
 }
 
+/// Sealed by the first version of this format: to secret 1, and to secrets 1 and 2.
+#[test]
+fn what_was_sealed_once_opens_for_ever() {
+    let golden: Value = serde_json::from_str(include_str!("seal_golden.json")).unwrap();
+    for (form, readers) in [("compact", 1), ("general", 2)] {
+        for n in 1..=readers {
+            let opened = open_as(n, golden[form].as_str().unwrap()).unwrap();
+            assert_eq!(*opened.content, b"golden");
+            assert_eq!(opened.cty.as_deref(), Some("text/plain"));
+        }
+    }
+}
+
 #[test]
 fn josekit_alone_opens_what_we_seal() {
     let decrypter = |n: u8| {
