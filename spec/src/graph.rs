@@ -33,8 +33,6 @@ const RULES: &[Rule] = &[
             "smol",
             "mio",
             "socket2",
-            "rustix",
-            "libc",
             "getrandom",
             "rand",
             "time",

@@ -59,24 +59,25 @@ pub(super) fn deny(place: &Place) -> Verdict {
         Ok(tool) => tool,
         Err(reason) => return missing(place, reason),
     };
-    let check = |what: &str, limit| {
-        let job = place
-            .command(&tool, limit)
-            .words("--all-features check --config .deny.toml");
-        job.words(what)
+    let deny = |words: &str, limit| {
+        let job = place.command(&tool, limit);
+        job.words("--all-features --config .deny.toml").words(words)
     };
-    if let Failed(reason) = plain(place, "deny", check("licenses bans sources", minutes(5))) {
+    let check = "check --hide-inclusion-graph licenses bans sources";
+    if let Failed(reason) = plain(place, "deny", deny(check, minutes(5))) {
         return Failed(reason);
     }
-    let fetch = place
-        .command(&tool, Duration::from_secs(60))
-        .words("fetch --config .deny.toml db");
-    if !fetch.run(place, "deny-fetch").success {
+    let fetch = deny("fetch db", Duration::from_secs(60)).run(place, "deny-fetch");
+    if !fetch.success {
         return Held(
             "advisories NOT checked: their database cannot be reached from here".to_owned(),
         );
     }
-    match plain(place, "deny-advisories", check("advisories", minutes(5))) {
+    match plain(
+        place,
+        "deny-advisories",
+        deny("check advisories", minutes(5)),
+    ) {
         Held(_) => Held("advisories checked too".to_owned()),
         other => other,
     }
