@@ -1,5 +1,5 @@
 //! The acceptance lines: what must hold, the command that shows it, where its figure stands in the
-//! output, and the goal. To add one, add a row to [`LINES`]; `evidence.rs` says what is read.
+//! output, and the goal. To add one, add a row to the list of its part; `evidence.rs` says what is read.
 //!
 //! A line whose figure nobody printed is `missing`, which is never `held`.
 
