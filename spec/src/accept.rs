@@ -415,7 +415,12 @@ const CORE: &[Line] = &[
         &MISUSE_CORE,
         "admi",
     ),
-    misuse("misuse/print-secret", "printing a secret", &MISUSE, ""),
+    misuse(
+        "misuse/print-secret",
+        "printing a secret",
+        &MISUSE,
+        "Secret",
+    ),
 ];
 
 const fn reopen(name: &'static str, claim: &'static str) -> Line {

@@ -234,3 +234,58 @@ fn parents() -> Vec<(u32, u32)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> (Run, Duration) {
+        // Below the real target directory, which exists while tests run.
+        let target = env::current_exe().unwrap().with_file_name("spec-tests");
+        let place = Place {
+            root: env::current_dir().unwrap(),
+            target,
+            verbose: false,
+            ci: false,
+        };
+        let start = Instant::now();
+        let run = place
+            .command("sh", limit)
+            .arg("-c")
+            .arg(script)
+            .run(&place, &format!("test-{}", script.len()));
+        (run, start.elapsed())
+    }
+
+    #[test]
+    fn output_and_end_are_told() {
+        let (run, _) = shell("echo out; echo err >&2; exit 3", Duration::from_secs(20));
+        assert!(!run.success);
+        assert_eq!(run.stdout, ["out"]);
+        assert_eq!(run.output.len(), 2);
+        assert!(run.end.contains('3'), "{}", run.end);
+        assert!(shell("true", Duration::from_secs(20)).0.success);
+    }
+
+    #[test]
+    fn what_hangs_is_ended_with_everything_below_it() {
+        // The inner shell stays (it has work after its sleep), so this is two levels deep.
+        let script = "sh -c 'echo $$; sleep 60; echo late'; echo later";
+        let (run, took) = shell(script, Duration::from_secs(1));
+        assert!(!run.success && run.end.contains("limit"), "{}", run.end);
+        assert!(took < Duration::from_secs(20));
+        let inner: u32 = run.stdout[0].parse().unwrap();
+        let state = fs::read_to_string(format!("/proc/{inner}/stat")).unwrap_or_default();
+        assert!(
+            state.is_empty() || state.contains(") Z"),
+            "still there: {state}"
+        );
+    }
+
+    #[test]
+    fn what_outlives_its_command_is_not_awaited() {
+        let (run, took) = shell("sleep 30 & echo done", Duration::from_secs(20));
+        assert!(run.success);
+        assert!(took < Duration::from_secs(20));
+    }
+}
