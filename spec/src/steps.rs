@@ -76,7 +76,7 @@ const STEPS: &[Step] = &[
         run: tests::bench,
     },
     Step {
-        name: "accept",
+        name: "acceptance",
         about: "acceptance lines that CI has time for",
         run: tests::accept,
     },
@@ -181,4 +181,19 @@ fn clippy(place: &Place) -> Verdict {
 fn docs(place: &Place) -> Verdict {
     let job = place.cargo("doc --workspace --no-deps --all-features", minutes(30));
     plain(place, "docs", job.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+#[cfg(test)]
+mod unit {
+    use super::STEPS;
+
+    #[test]
+    fn no_step_is_hidden_by_a_subcommand_or_another_step() {
+        let mut names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        names.extend(["list", "accept", "soak", "help"]);
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
 }
