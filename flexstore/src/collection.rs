@@ -41,7 +41,11 @@ macro_rules! kind {
     };
 }
 
-kind!(Immutable, Immutable, "An item's tag is the hash of its content, and its content never changes.");
+kind!(
+    Immutable,
+    Immutable,
+    "An item's tag is the hash of its content, and its content never changes."
+);
 kind!(Mutable, Mutable, "The latest item under a tag stays.");
 kind!(Versioned, Versioned, "Every version of an item stays.");
 
@@ -124,7 +128,9 @@ impl<K: CollectionKind> Collection<K> {
                     continue;
                 };
                 let fits = item.json().is_ok_and(|json| {
-                    properties.iter().all(|(name, value)| json.get(name) == Some(value))
+                    properties
+                        .iter()
+                        .all(|(name, value)| json.get(name) == Some(value))
                 });
                 if fits {
                     found.push(item);
@@ -162,7 +168,11 @@ impl<K: CollectionKind> Collection<K> {
     /// Ends it; the service and the collection stay as they are.
     pub async fn disconnect(&self, service: &str) {
         self.peer.services().detach(service, self.id());
-        let _ = self.channel.inbox.send(Command::Detached(service.into())).await;
+        let _ = self
+            .channel
+            .inbox
+            .send(Command::Detached(service.into()))
+            .await;
     }
 
     /// Waits until the collection is in step with all its services: everything of theirs is here,
@@ -175,7 +185,9 @@ impl<K: CollectionKind> Collection<K> {
 
     /// How the collection stands with each service, now and whenever it changes.
     #[must_use]
-    pub fn progress(&self) -> watch::Receiver<std::collections::BTreeMap<std::sync::Arc<str>, ServiceStatus>> {
+    pub fn progress(
+        &self,
+    ) -> watch::Receiver<std::collections::BTreeMap<std::sync::Arc<str>, ServiceStatus>> {
         self.channel.status.clone()
     }
 
@@ -192,7 +204,11 @@ impl<K: CollectionKind> Collection<K> {
         }
         self.synchronized().await;
         let (reply, done) = oneshot::channel();
-        let _ = self.channel.inbox.send(Command::Archive { before, reply }).await;
+        let _ = self
+            .channel
+            .inbox
+            .send(Command::Archive { before, reply })
+            .await;
         Ok(done.await.map_err(|_| ArchiveError::Closed)??)
     }
 

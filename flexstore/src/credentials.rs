@@ -46,7 +46,10 @@ impl KeySet {
         let signing = SigningKey::from_seed(&seed);
         seed.zeroize();
         let encryption = EncryptionSecret::generate().map_err(|_| KeySetError::NoRandom)?;
-        Ok(Self { signing, encryption })
+        Ok(Self {
+            signing,
+            encryption,
+        })
     }
 
     /// The name under which others know the holder.
@@ -97,7 +100,11 @@ impl KeySet {
         let set: Value = serde_json::from_str(text).map_err(|_| malformed)?;
         let key = |at: usize, word: &str| {
             let entry = &set["keys"][at];
-            if entry["use"] == word { Ok(&entry["key"]) } else { Err(malformed) }
+            if entry["use"] == word {
+                Ok(&entry["key"])
+            } else {
+                Err(malformed)
+            }
         };
         let inner = Zeroizing::new(key(0, "enc")?.to_string());
         let encryption = EncryptionSecret::from_jwk(&inner).map_err(|_| malformed)?;
@@ -109,7 +116,10 @@ impl KeySet {
         if outer["x"].as_str() != Some(&signing.tag().to_string()) {
             return Err(malformed);
         }
-        Ok(Self { signing, encryption })
+        Ok(Self {
+            signing,
+            encryption,
+        })
     }
 }
 
@@ -247,7 +257,11 @@ impl<'a> Credentials<'a> {
     /// # Errors
     /// [`CredentialsError::NotHeld`].
     pub fn set_author(&self, tag: KeyTag) -> Result<(), CredentialsError> {
-        if self.peer.keyring().choose(tag) { Ok(()) } else { Err(CredentialsError::NotHeld) }
+        if self.peer.keyring().choose(tag) {
+            Ok(())
+        } else {
+            Err(CredentialsError::NotHeld)
+        }
     }
 
     /// Keeps public keys in step with a service.
@@ -282,7 +296,9 @@ impl<'a> Credentials<'a> {
     }
 
     fn local_key(&self, keys: &Collection<Mutable>, tag: &KeyTag) -> Option<EncryptionKey> {
-        let found = keys.register().read(&tag.tag(), Some(*tag), Selection::Latest);
+        let found = keys
+            .register()
+            .read(&tag.tag(), Some(*tag), Selection::Latest);
         let record = found.ok()??;
         EncryptionKey::from_jwk(str::from_utf8(record.payload()).ok()?).ok()
     }

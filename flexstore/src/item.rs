@@ -84,7 +84,10 @@ enum Body {
     Plain,
     /// Plain JSON, some of whose properties were sealed.
     Mixed(Value),
-    Opened { content: Zeroizing<Vec<u8>>, cty: Option<String> },
+    Opened {
+        content: Zeroizing<Vec<u8>>,
+        cty: Option<String>,
+    },
     Closed(ContentError),
 }
 
@@ -102,7 +105,11 @@ impl Item {
             Encryption::Sealed(_) => open_sealed(&record, keys),
             _ => open_plain(&record, keys),
         };
-        Self { record, body, folded: None }
+        Self {
+            record,
+            body,
+            folded: None,
+        }
     }
 
     pub(crate) fn closed(record: Verified) -> Self {
@@ -110,7 +117,11 @@ impl Item {
             Encryption::Sealed(_) => Body::Closed(ContentError::Closed),
             _ => Body::Plain,
         };
-        Self { record, body, folded: None }
+        Self {
+            record,
+            body,
+            folded: None,
+        }
     }
 
     pub(crate) fn fold(mut self, folded: Option<Value>) -> Self {
@@ -221,7 +232,9 @@ impl Item {
 impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the content.
-        f.debug_struct("Item").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("Item")
+            .field("record", &self.record)
+            .finish_non_exhaustive()
     }
 }
 
@@ -243,7 +256,9 @@ fn open_sealed(record: &Verified, keys: &Keyring) -> Body {
     };
     let held = keys.all();
     let find = |kid: &seal::Kid| {
-        held.iter().find(|set| set.tag() == kid.tag).map(|set| set.encryption())
+        held.iter()
+            .find(|set| set.tag() == kid.tag)
+            .map(|set| set.encryption())
     };
     match seal::open(jwe, &binding(record.header()), &find) {
         Ok(opened) => {
@@ -252,11 +267,18 @@ fn open_sealed(record: &Verified, keys: &Keyring) -> Body {
                 Encryption::Sealed(tags) => tags.iter().map(Tag::as_str).collect::<Vec<_>>(),
                 _ => Vec::new(),
             };
-            let sealed: Vec<String> = opened.audience.iter().map(|kid| kid.tag.to_string()).collect();
+            let sealed: Vec<String> = opened
+                .audience
+                .iter()
+                .map(|kid| kid.tag.to_string())
+                .collect();
             if signed != sealed {
                 return Body::Closed(ContentError::DoesNotOpen(OpenError::Failed));
             }
-            Body::Opened { content: opened.content, cty: opened.cty }
+            Body::Opened {
+                content: opened.content,
+                cty: opened.cty,
+            }
         }
         Err(OpenError::NotForUs) => Body::Closed(ContentError::Closed),
         Err(error) => Body::Closed(ContentError::DoesNotOpen(error)),
@@ -266,15 +288,22 @@ fn open_sealed(record: &Verified, keys: &Keyring) -> Body {
 fn open_plain(record: &Verified, keys: &Keyring) -> Body {
     let marked = || {
         let mark = seal::SEALED.as_bytes();
-        record.payload().windows(mark.len()).any(|window| window == mark)
+        record
+            .payload()
+            .windows(mark.len())
+            .any(|window| window == mark)
     };
     if record.header().cty.as_deref() != Some(CTY_JSON) || !marked() {
         return Body::Plain;
     }
-    let Ok(Value::Object(mut object)) = parse_strict(record.payload()) else { return Body::Plain };
+    let Ok(Value::Object(mut object)) = parse_strict(record.payload()) else {
+        return Body::Plain;
+    };
     let held = keys.all();
     let find = |kid: &seal::Kid| {
-        held.iter().find(|set| set.tag() == kid.tag).map(|set| set.encryption())
+        held.iter()
+            .find(|set| set.tag() == kid.tag)
+            .map(|set| set.encryption())
     };
     match seal::open_properties(&mut object, &binding(record.header()), &find) {
         Ok(_) => Body::Mixed(Value::Object(object)),

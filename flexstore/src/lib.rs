@@ -41,8 +41,8 @@ mod random;
 pub mod seal;
 
 pub use collection::{
-    ArchiveError, Change, Changes, Collection, CollectionKind, Immutable, Missed, Mutable, IntoTag, OpenCollection, Remove,
-    RetrieveError, Replay, Retrieve, Source, Store, StoreError, Versioned,
+    ArchiveError, Change, Changes, Collection, CollectionKind, Immutable, IntoTag, Missed, Mutable,
+    OpenCollection, Remove, Replay, Retrieve, RetrieveError, Source, Store, StoreError, Versioned,
 };
 pub use credentials::{Credentials, CredentialsError, KeySet, KeySetError};
 pub use flexstore_core::link::{self, Dialer};

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use driver::{Command, Driver, Signers, Stored, Waiting};
+use driver::Driver;
+pub(crate) use driver::{Command, Signers, Statuses};
 use flexstore_core::link::{DialError, Dialer, Dialing};
 use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
 use flexstore_core::sync::{Replica, Settings, Transfer};
@@ -122,7 +123,9 @@ impl Peer {
             return Err(OpenError::NoRuntime);
         }
         let (news, history) = watch::channel(History::default());
-        storage.watch(Box::new(move |progress| news.send_modify(|news| news.push(progress))));
+        storage.watch(Box::new(move |progress| {
+            news.send_modify(|news| news.push(progress))
+        }));
         let replica = replica_id(&*storage)?;
         let services = Arc::new(Services::new(Arc::new(dialer), Arc::new(AtomicU64::new(1))));
         let inner = Inner {
@@ -133,7 +136,9 @@ impl Peer {
             open: Mutex::default(),
             services,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The keys.
@@ -145,7 +150,7 @@ impl Peer {
     /// A collection by its name. Set what it is to have, then call
     /// [`open`](OpenCollection::open).
     #[must_use]
-    pub fn collection<K: CollectionKind>(&self, name: &str) -> OpenCollection<'_, K> {
+    pub fn collection<'a, K: CollectionKind>(&'a self, name: &'a str) -> OpenCollection<'a, K> {
         OpenCollection::new(self, name)
     }
 
@@ -163,7 +168,11 @@ impl Peer {
         settings: Option<Settings>,
     ) -> Result<Channel, OpenError> {
         // Held while the replica opens, which for one store must not happen twice at a time.
-        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .inner
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((was, channel)) = open.get(&id)
             && !channel.inbox.is_closed()
         {
@@ -182,10 +191,14 @@ impl Peer {
         let replica = Replica::open(storage, id.clone(), settings.clone())?;
         let (inbox, commands) = mpsc::channel(INBOX);
         let register = replica.register().clone();
-        let (driver, changes, status) =
-            Driver::new(replica, commands, self.inner.history.clone());
+        let (driver, changes, status) = Driver::new(replica, commands, self.inner.history.clone());
         tokio::spawn(driver.run());
-        let channel = Channel { register, inbox, changes, status };
+        let channel = Channel {
+            register,
+            inbox,
+            changes,
+            status,
+        };
         open.insert(id, (settings, channel.clone()));
         Ok(channel)
     }
@@ -197,8 +210,15 @@ impl Peer {
     /// collection and of the peer is dropped.
     pub async fn close(&self) {
         let channels: Vec<Channel> = {
-            let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *open).into_values().map(|(_, channel)| channel).collect()
+            let mut open = self
+                .inner
+                .open
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *open)
+                .into_values()
+                .map(|(_, channel)| channel)
+                .collect()
         };
         self.inner.services.close();
         for channel in channels {

@@ -89,7 +89,9 @@ pub struct Changes {
 
 impl Changes {
     pub(crate) fn new(receiver: broadcast::Receiver<Change>) -> Self {
-        Self { stream: BroadcastStream::new(receiver) }
+        Self {
+            stream: BroadcastStream::new(receiver),
+        }
     }
 }
 

@@ -29,7 +29,14 @@ pub struct OpenCollection<'a, K> {
 impl<'a, K: CollectionKind> OpenCollection<'a, K> {
     pub(crate) fn new(peer: &'a Peer, name: &'a str) -> Self {
         let (settings, services) = (None, Vec::new());
-        Self { peer, name, settings, services, replay: None, kind: PhantomData }
+        Self {
+            peer,
+            name,
+            settings,
+            services,
+            replay: None,
+            kind: PhantomData,
+        }
     }
 
     /// A service with which to keep in step; any number of them.
@@ -73,8 +80,12 @@ impl<'a, K: CollectionKind> OpenCollection<'a, K> {
     pub fn open(self) -> Result<Collection<K>, OpenError> {
         let id = CollectionId::new(K::KIND, self.name)?;
         let channel = self.peer.channel(id, self.settings)?;
-        let collection =
-            Collection { peer: self.peer.clone(), channel, replay: self.replay, kind: PhantomData };
+        let collection = Collection {
+            peer: self.peer.clone(),
+            channel,
+            replay: self.replay,
+            kind: PhantomData,
+        };
         for service in self.services {
             collection.synchronize(service);
         }

@@ -79,12 +79,16 @@ impl<K: CollectionKind> Collection<K> {
         selection: Selection,
         opened: bool,
     ) -> Result<Option<Item>, ReadError> {
-        let Some(record) = self.register().read(tag, owner, selection)? else { return Ok(None) };
+        let Some(record) = self.register().read(tag, owner, selection)? else {
+            return Ok(None);
+        };
         if !opened {
             return Ok(Some(Item::closed(record)));
         }
         let item = Item::open(record, self.peer.keyring());
-        let Some(replay) = &self.replay else { return Ok(Some(item)) };
+        let Some(replay) = &self.replay else {
+            return Ok(Some(item));
+        };
         let mut folded = None;
         let last = item.record().stamp();
         for row in self.register().versions(tag, Some(item.owner()))?.rows() {
@@ -129,7 +133,10 @@ impl<K: CollectionKind> Retrieve<'_, K> {
 
     async fn run(self) -> Result<Option<Item>, RetrieveError> {
         let tag = self.tag?;
-        let here = || self.collection.here(&tag, self.owner, self.selection, self.opened);
+        let here = || {
+            self.collection
+                .here(&tag, self.owner, self.selection, self.opened)
+        };
         let found = here();
         let complete = || {
             let statuses = self.collection.channel.status.borrow();
@@ -144,7 +151,11 @@ impl<K: CollectionKind> Retrieve<'_, K> {
             return Ok(found?);
         }
         let (reply, answered) = oneshot::channel();
-        let ask = Command::Ask { tag: tag.clone(), owner: self.owner, reply };
+        let ask = Command::Ask {
+            tag: tag.clone(),
+            owner: self.owner,
+            reply,
+        };
         let _ = self.collection.channel.inbox.send(ask).await;
         let _ = timeout(ASK_TIMEOUT, answered).await;
         Ok(here()?)

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flexstore_core::record::{CTY_JSON, Content as Sealable, ParseError};
+use flexstore_core::record::{Content as Sealable, ParseError};
 use flexstore_core::storage::StorageError;
 use flexstore_core::sync::{WriteError, Writing, Written};
 use flexstore_core::{KeyTag, Kind, Tag, TagError};
@@ -125,7 +125,11 @@ impl<K: CollectionKind> Collection<K> {
 
     /// Removes the owner's item under a tag, everywhere.
     pub fn remove(&self, tag: impl IntoTag) -> Remove<'_, K> {
-        Remove { collection: self, tag: tag.into_tag(), who: Who::default() }
+        Remove {
+            collection: self,
+            tag: tag.into_tag(),
+            who: Who::default(),
+        }
     }
 
     fn signers_of(&self, who: &Who) -> Result<Signers, StoreError> {
@@ -136,13 +140,24 @@ impl<K: CollectionKind> Collection<K> {
             None => keyring.author().ok_or(StoreError::NoKeys)?,
         };
         let owner = who.owner.filter(|owner| *owner != author.tag());
-        Ok(Signers { author, owner: owner.map(|owner| held(&owner)).transpose()? })
+        Ok(Signers {
+            author,
+            owner: owner.map(|owner| held(&owner)).transpose()?,
+        })
     }
 
     async fn write(&self, writing: Writing, signers: Signers) -> Result<Written, StoreError> {
         let (reply, done) = oneshot::channel();
-        let command = Command::Write { writing, signers, reply };
-        self.channel.inbox.send(command).await.map_err(|_| StoreError::Closed)?;
+        let command = Command::Write {
+            writing,
+            signers,
+            reply,
+        };
+        self.channel
+            .inbox
+            .send(command)
+            .await
+            .map_err(|_| StoreError::Closed)?;
         Ok(done.await.map_err(|_| StoreError::Closed)??)
     }
 
@@ -152,7 +167,10 @@ impl<K: CollectionKind> Collection<K> {
         for tag in tags {
             let key = credentials.encryption_key(tag).await;
             let key = key.ok_or(StoreError::UnknownAudience(*tag))?;
-            audience.push(Audience { kid: Kid::new(*tag), key });
+            audience.push(Audience {
+                kid: Kid::new(*tag),
+                key,
+            });
         }
         Ok(audience)
     }
@@ -190,7 +208,8 @@ impl<K: CollectionKind> Store<'_, K> {
         name: impl Into<String>,
         audience: impl IntoIterator<Item = KeyTag>,
     ) -> Self {
-        self.properties.push((name.into(), audience.into_iter().collect()));
+        self.properties
+            .push((name.into(), audience.into_iter().collect()));
         self
     }
 
@@ -218,15 +237,24 @@ impl<K: CollectionKind> Store<'_, K> {
         self.audience.sort_unstable();
         self.audience.dedup();
         let content = if self.audience.is_empty() {
-            Sealable::Plain { payload, cty: cty.map(Into::into) }
+            Sealable::Plain {
+                payload,
+                cty: cty.map(Into::into),
+            }
         } else {
             let audience = self.collection.audience(&self.audience).await?;
             let jwe = seal::seal(&payload, cty, &binding, &audience)?;
             let mut audience: Vec<Tag> = self.audience.iter().map(KeyTag::tag).collect();
             audience.sort_unstable();
-            Sealable::Sealed { jwe: Bytes::from(jwe), audience }
+            Sealable::Sealed {
+                jwe: Bytes::from(jwe),
+                audience,
+            }
         };
-        let writing = Writing { tag: named, content };
+        let writing = Writing {
+            tag: named,
+            content,
+        };
         Ok(self.collection.write(writing, signers).await?.tag)
     }
 
@@ -257,7 +285,10 @@ impl<K: CollectionKind> Remove<'_, K> {
 
     async fn run(self) -> Result<(), StoreError> {
         let signers = self.collection.signers_of(&self.who)?;
-        let writing = Writing { tag: self.tag?, content: Sealable::Tombstone };
+        let writing = Writing {
+            tag: self.tag?,
+            content: Sealable::Tombstone,
+        };
         self.collection.write(writing, signers).await.map(|_| ())
     }
 }

@@ -36,21 +36,40 @@ pub(crate) struct Signers {
 /// A durable write.
 pub(crate) type Stored = Result<Written, WriteError>;
 
-/// Somebody waits until all services are in step.
-pub(crate) type Waiting = oneshot::Sender<()>;
-
 pub(crate) enum Command {
-    Write { writing: Writing, signers: Signers, reply: oneshot::Sender<Stored> },
-    Archive { before: u64, reply: oneshot::Sender<Result<usize, StorageError>> },
-    Ask { tag: Tag, owner: Option<KeyTag>, reply: oneshot::Sender<()> },
-    Synchronized(Waiting),
+    Write {
+        writing: Writing,
+        signers: Signers,
+        reply: oneshot::Sender<Stored>,
+    },
+    Archive {
+        before: u64,
+        reply: oneshot::Sender<Result<usize, StorageError>>,
+    },
+    Ask {
+        tag: Tag,
+        owner: Option<KeyTag>,
+        reply: oneshot::Sender<()>,
+    },
+    Synchronized(oneshot::Sender<()>),
     Close,
     Attached(Arc<str>),
     Detached(Arc<str>),
-    Unreachable { service: Arc<str>, error: DialError },
-    Up { session: SessionId, uplink: Uplink },
-    Received { session: SessionId, message: Checked },
-    Down { session: SessionId },
+    Unreachable {
+        service: Arc<str>,
+        error: DialError,
+    },
+    Up {
+        session: SessionId,
+        uplink: Uplink,
+    },
+    Received {
+        session: SessionId,
+        message: Checked,
+    },
+    Down {
+        session: SessionId,
+    },
 }
 
 /// One collection's share of a link.
@@ -73,7 +92,7 @@ pub(crate) struct Driver {
     writes: BTreeMap<Ticket, (oneshot::Sender<Stored>, Written)>,
     archives: BTreeMap<Ticket, (oneshot::Sender<Result<usize, StorageError>>, usize)>,
     asks: BTreeMap<AskId, oneshot::Sender<()>>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<oneshot::Sender<()>>,
     changes: broadcast::Sender<Change>,
     statuses: watch::Sender<Statuses>,
 }
@@ -140,11 +159,18 @@ impl Driver {
     fn take(&mut self, command: Command) {
         let now = random::now();
         match command {
-            Command::Write { writing, signers, reply } => {
+            Command::Write {
+                writing,
+                signers,
+                reply,
+            } => {
                 let author = signers.author.signing();
                 let keys = match &signers.owner {
                     None => Keys::Solo(author),
-                    Some(owner) => Keys::Member { owner: owner.signing(), author },
+                    Some(owner) => Keys::Member {
+                        owner: owner.signing(),
+                        author,
+                    },
                 };
                 match self.replica.write(now, writing, keys) {
                     Ok(written) => {
@@ -183,7 +209,9 @@ impl Driver {
                 });
             }
             Command::Unreachable { service, error } => {
-                self.set(&service, |status| status.state = ServiceState::Unreachable(error));
+                self.set(&service, |status| {
+                    status.state = ServiceState::Unreachable(error)
+                });
             }
             Command::Up { session, uplink } => {
                 self.set(&uplink.service, |status| {
@@ -193,13 +221,20 @@ impl Driver {
                     };
                 });
                 self.uplinks.insert(session, uplink);
-                self.replica.handle(now, Input::Connected { session, opens: true });
+                self.replica.handle(
+                    now,
+                    Input::Connected {
+                        session,
+                        opens: true,
+                    },
+                );
             }
             Command::Received { session, message } => {
                 if let Checked::Plain(Message::Close(reason)) = &message {
                     self.closed(session, *reason);
                 }
-                self.replica.handle(now, Input::Received { session, message });
+                self.replica
+                    .handle(now, Input::Received { session, message });
             }
             Command::Down { session } => {
                 if let Some(uplink) = self.uplinks.remove(&session) {
@@ -216,7 +251,11 @@ impl Driver {
 
     fn drain(&mut self) {
         // A copy, so that the store's committer never waits for what is done with the news.
-        let news = self.history.borrow_and_update().since(&mut self.cursor).to_vec();
+        let news = self
+            .history
+            .borrow_and_update()
+            .since(&mut self.cursor)
+            .to_vec();
         if self.replica.is_waiting() {
             for progress in news {
                 self.replica.handle(random::now(), Input::Stored(progress));
@@ -225,7 +264,12 @@ impl Driver {
         while let Some(output) = self.replica.poll() {
             self.put(output);
         }
-        if !self.waiting.is_empty() && self.statuses.borrow().values().all(ServiceStatus::is_settled)
+        if !self.waiting.is_empty()
+            && self
+                .statuses
+                .borrow()
+                .values()
+                .all(ServiceStatus::is_settled)
         {
             for waiting in self.waiting.drain(..) {
                 let _ = waiting.send(());
@@ -236,7 +280,9 @@ impl Driver {
     fn put(&mut self, output: Output) {
         match output {
             Output::Send { session, message } => {
-                let Some(uplink) = self.uplinks.get(&session) else { return };
+                let Some(uplink) = self.uplinks.get(&session) else {
+                    return;
+                };
                 let frame = message.encode(uplink.channel);
                 if uplink.frames.try_send(frame).is_err() {
                     // The other side has stopped reading: a new link starts afresh.
@@ -245,7 +291,9 @@ impl Driver {
             }
             Output::Close { session, reason } => {
                 if let Some(uplink) = self.uplinks.get(&session) {
-                    let _ = uplink.frames.try_send(Message::Close(reason).encode(uplink.channel));
+                    let _ = uplink
+                        .frames
+                        .try_send(Message::Close(reason).encode(uplink.channel));
                 }
                 self.hang_up(session, reason);
             }
@@ -280,7 +328,11 @@ impl Driver {
                 let service = self.service(session);
                 self.set(&service, |status| status.transfer = transfer);
             }
-            Output::Refused { session, digest, reason } => {
+            Output::Refused {
+                session,
+                digest,
+                reason,
+            } => {
                 let service = self.service(session);
                 tracing::warn!(%service, %digest, ?reason, "a service did not take an item");
             }
@@ -294,17 +346,20 @@ impl Driver {
     }
 
     fn service(&self, session: SessionId) -> Arc<str> {
-        self.uplinks.get(&session).map_or_else(|| "".into(), |uplink| Arc::clone(&uplink.service))
+        self.uplinks
+            .get(&session)
+            .map_or_else(|| "".into(), |uplink| Arc::clone(&uplink.service))
     }
 
     fn set(&self, service: &str, change: impl FnOnce(&mut ServiceStatus)) {
-        self.statuses.send_if_modified(|all| match all.get_mut(service) {
-            Some(status) => {
-                change(status);
-                true
-            }
-            None => false,
-        });
+        self.statuses
+            .send_if_modified(|all| match all.get_mut(service) {
+                Some(status) => {
+                    change(status);
+                    true
+                }
+                None => false,
+            });
     }
 
     fn hang_up(&mut self, session: SessionId, reason: CloseReason) {
@@ -316,7 +371,9 @@ impl Driver {
 
     fn closed(&self, session: SessionId, reason: CloseReason) {
         let service = self.service(session);
-        self.set(&service, |status| status.state = ServiceState::Closed(reason));
+        self.set(&service, |status| {
+            status.state = ServiceState::Closed(reason)
+        });
     }
 }
 

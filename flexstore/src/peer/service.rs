@@ -38,16 +38,15 @@ enum Attach {
 
 impl Services {
     pub(super) fn new(dialer: Arc<dyn Dialer>, sessions: Arc<AtomicU64>) -> Self {
-        Self { dialer, sessions, tasks: Mutex::default() }
+        Self {
+            dialer,
+            sessions,
+            tasks: Mutex::default(),
+        }
     }
 
     /// Lets a collection sync with a service.
-    pub(crate) fn attach(
-        &self,
-        service: &str,
-        id: &CollectionId,
-        inbox: &mpsc::Sender<Command>,
-    ) {
+    pub(crate) fn attach(&self, service: &str, id: &CollectionId, inbox: &mpsc::Sender<Command>) {
         let mut attach = Attach::Add(id.clone(), inbox.downgrade());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = tasks.get(service) {
@@ -72,7 +71,10 @@ impl Services {
 
     /// Ends all links.
     pub(super) fn close(&self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Ends it.
@@ -102,7 +104,8 @@ impl Task {
             while let Ok(attach) = self.attaches.try_recv() {
                 self.note(attach);
             }
-            self.collections.retain(|_, inbox| inbox.upgrade().is_some());
+            self.collections
+                .retain(|_, inbox| inbox.upgrade().is_some());
             if self.collections.is_empty() {
                 match self.attaches.recv().await {
                     Some(attach) => self.note(attach),
@@ -120,7 +123,11 @@ impl Task {
                     }
                 }
                 Err(error) => {
-                    for inbox in self.collections.values().filter_map(mpsc::WeakSender::upgrade) {
+                    for inbox in self
+                        .collections
+                        .values()
+                        .filter_map(mpsc::WeakSender::upgrade)
+                    {
                         let service = Arc::clone(&self.service);
                         let error = error.clone();
                         let _ = inbox.send(Command::Unreachable { service, error }).await;
@@ -144,7 +151,11 @@ impl Task {
     }
 
     async fn serve(&mut self, link: Link) {
-        let Link { mut incoming, outgoing, .. } = link;
+        let Link {
+            mut incoming,
+            outgoing,
+            ..
+        } = link;
         let hang_up = Arc::new(Notify::new());
         let (frames, queue) = mpsc::channel(FRAMES);
         let writer = tokio::spawn(write(queue, outgoing));
@@ -152,7 +163,8 @@ impl Task {
         let mut next = 0;
         let ids: Vec<CollectionId> = self.collections.keys().cloned().collect();
         for id in ids {
-            self.open(id, &mut next, &mut channels, &frames, &hang_up).await;
+            self.open(id, &mut next, &mut channels, &frames, &hang_up)
+                .await;
         }
         loop {
             tokio::select! {
@@ -209,7 +221,9 @@ impl Task {
         frames: &mpsc::Sender<Bytes>,
         hang_up: &Arc<Notify>,
     ) {
-        let Some(weak) = self.collections.get(&id).cloned() else { return };
+        let Some(weak) = self.collections.get(&id).cloned() else {
+            return;
+        };
         let Some(inbox) = weak.upgrade() else { return };
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let channel = *next;
@@ -233,7 +247,12 @@ async fn route(frame: &Bytes, channels: &Channels) -> Result<(), Violation> {
     if let Some((_, session, inbox)) = channels.get(&channel)
         && let Some(inbox) = inbox.upgrade()
     {
-        let _ = inbox.send(Command::Received { session: *session, message }).await;
+        let _ = inbox
+            .send(Command::Received {
+                session: *session,
+                message,
+            })
+            .await;
     }
     Ok(())
 }
