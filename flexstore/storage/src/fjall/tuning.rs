@@ -36,7 +36,7 @@ pub(super) const fn name(table: Table) -> &'static str {
 pub(super) fn keyspace(table: Table) -> KeyspaceCreateOptions {
     let (memtable, block) = match table {
         Table::Meta | Table::Resting => (4 << 20, 4 << 10),
-        Table::Register => (8 << 20, 4 << 10),
+        Table::Register => (8 << 20, 16 << 10),
         Table::Body => (16 << 20, 8 << 10),
     };
     KeyspaceCreateOptions::default()
