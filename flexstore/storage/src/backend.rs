@@ -19,8 +19,9 @@ pub(crate) const MAX_VALUE: usize = u32::MAX as usize;
 /// One engine. The store calls `commit` from one thread at a time and never after a fault other
 /// than [`Fault::NoRoom`].
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
-    /// Opens or makes the engine's files in a directory of its own.
-    fn open(dir: &Path, options: &Options) -> Result<Self, OpenError>;
+    /// Opens the engine's files in a directory of its own, or makes them in a `new` one. Files
+    /// that are missing from another are damage, never a reason to begin anew.
+    fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault>;
 
@@ -86,6 +87,18 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+/// What an engine's I/O error at opening means: a file that it counts on is gone or cut short, or
+/// the system refused.
+pub(crate) fn open_io(error: io::Error) -> OpenError {
+    use io::ErrorKind::{AlreadyExists, InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    match error.kind() {
+        NotFound | UnexpectedEof | AlreadyExists | InvalidData | InvalidInput => {
+            OpenError::Damaged(error.to_string().into())
+        }
+        _ => error.into(),
+    }
 }
 
 /// A key as it is stored. The table's byte in front lets sled keep every table in one tree, which

@@ -16,8 +16,10 @@ use crate::store::{Health, Shared};
 /// How often a full disk is looked at.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
-/// How long readers are kept waiting at a time until those inside the old engine have left it.
-const DRAIN: Duration = Duration::from_millis(50);
+/// How long readers are kept waiting at a time until those inside the old engine have left it, and
+/// how long they are let in when one of them does not leave.
+const DRAIN: Duration = Duration::from_millis(500);
+const LET_IN: Duration = Duration::from_millis(100);
 
 /// Runs until the store is dropped, then closes the engine.
 pub(crate) fn run<B: Backend>(shared: &Shared<B>) {
@@ -85,7 +87,7 @@ fn sync<B: Backend>(shared: &Shared<B>) -> Result<(), Fault> {
 }
 
 /// Ends the engine that ran into a full disk and opens it again. Nothing is submitted meanwhile,
-/// and readers wait; but one that reads inside its own scan would wait for itself, so the lock is
+/// and readers wait; but one inside a scan may wait for another thread that reads, so the lock is
 /// let go of from time to time until the last reader has left.
 fn reopen<B: Backend>(shared: &Shared<B>) {
     let order = shared.order();
@@ -109,7 +111,7 @@ fn reopen<B: Backend>(shared: &Shared<B>) {
                 if shared.mail().stop {
                     return;
                 }
-                thread::sleep(DRAIN);
+                thread::sleep(LET_IN);
                 continue;
             };
             old.abandon();

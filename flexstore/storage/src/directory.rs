@@ -25,6 +25,7 @@ const UNFINISHED: &str = "new";
 pub(crate) struct Directory {
     path: PathBuf,
     engine: Engine,
+    new: bool,
     /// Freed when it is dropped.
     _lock: File,
 }
@@ -41,9 +42,10 @@ impl Directory {
         let taken = Self {
             path: path.to_path_buf(),
             engine,
+            new: stamp.is_none_or(|stamp| stamp.unfinished),
             _lock: lock,
         };
-        if stamp.is_none_or(|stamp| stamp.unfinished) {
+        if taken.new {
             taken.stamp(true)?;
             match fs::remove_dir_all(taken.engine_path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -68,11 +70,16 @@ impl Directory {
 
     /// Says that the engine has been opened, so that its files count from here on.
     pub(crate) fn finish(&self) -> Result<(), OpenError> {
-        if read_stamp(&self.path)?.is_some_and(|stamp| stamp.unfinished) {
+        if self.new {
             sync_dir(&self.engine_path())?;
             self.stamp(false)?;
         }
         Ok(())
+    }
+
+    /// Whether the engine is to make its files.
+    pub(crate) const fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Where the engine keeps its files.

@@ -15,7 +15,7 @@ use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable};
 use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, Table};
 
 use self::journal::Journal;
-use crate::backend::{Backend, Fault, bare_key, is_full, stored_key};
+use crate::backend::{Backend, Fault, bare_key, is_full, open_io, stored_key};
 use crate::open::{Engine, OpenError, Options};
 use crate::store::Store;
 
@@ -118,7 +118,10 @@ impl Fjall {
 }
 
 impl Backend for Fjall {
-    fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+    fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError> {
+        if !new {
+            check_files(dir)?;
+        }
         // fjall asserts in places what a damaged file can make untrue.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = tuning::database(dir, options).open()?;
@@ -133,7 +136,7 @@ impl Backend for Fjall {
         Ok(Self {
             database,
             tables,
-            journal: Journal::open(dir)?,
+            journal: Journal::open(dir).map_err(open_io)?,
             path: dir.to_path_buf(),
         })
     }
@@ -231,6 +234,23 @@ impl Backend for Fjall {
     }
 }
 
+/// Looks for the files without which fjall would begin a table, or everything, anew and remove
+/// what is left.
+fn check_files(dir: &Path) -> Result<(), OpenError> {
+    let mut needed = vec![dir.join("version")];
+    // fjall's own table, and ours.
+    needed.extend((0..=Table::ALL.len()).map(|number| {
+        let keyspace = dir.join("keyspaces").join(number.to_string());
+        keyspace.join("current")
+    }));
+    match needed.iter().find(|path| !path.is_file()) {
+        Some(missing) => Err(OpenError::Damaged(
+            format!("{} is missing", missing.display()).into(),
+        )),
+        None => Ok(()),
+    }
+}
+
 fn fault(error: fjall::Error) -> Fault {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
@@ -255,13 +275,7 @@ fn open_error(error: fjall::Error) -> OpenError {
     match error {
         fjall::Error::Locked => OpenError::Locked,
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
-            match error.kind() {
-                // A file that the engine counts on, gone or cut short.
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => {
-                    OpenError::Damaged(error.to_string().into())
-                }
-                _ => error.into(),
-            }
+            open_io(error)
         }
         other => OpenError::Damaged(other.to_string().into()),
     }

@@ -38,6 +38,7 @@ mod committer;
 mod directory;
 mod fjall;
 mod open;
+mod reading;
 mod room;
 mod sled;
 mod store;

@@ -18,7 +18,7 @@ use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, 
 
 use self::blobs::Blobs;
 use self::view::Views;
-use crate::backend::{Backend, Fault, bare_key, is_full, stored_key};
+use crate::backend::{Backend, Fault, bare_key, is_full, open_io, stored_key};
 use crate::directory::sync_dir;
 use crate::open::{Engine, OpenError, Options};
 use crate::room::Room;
@@ -81,7 +81,11 @@ struct Sled {
 }
 
 impl Backend for Sled {
-    fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+    fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError> {
+        // Without them sled would begin anew.
+        if !new && !(dir.join("db").is_file() && dir.join("conf").is_file()) {
+            return Err(OpenError::Damaged("sled's files are missing".into()));
+        }
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(options.cache_bytes.max(LEAST_CACHE))
@@ -217,12 +221,7 @@ fn fault(error: sled::Error) -> Fault {
 
 fn open_error(error: sled::Error) -> OpenError {
     match error {
-        sled::Error::Io(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
-                OpenError::Damaged(error.to_string().into())
-            }
-            _ => error.into(),
-        },
+        sled::Error::Io(error) => open_io(error),
         other => OpenError::Damaged(other.to_string().into()),
     }
 }

@@ -16,6 +16,7 @@ use crate::backend::{Backend, Fault, MAX_KEY, MAX_VALUE};
 use crate::committer;
 use crate::directory::Directory;
 use crate::open::{Engine, OpenError, Options};
+use crate::reading;
 use crate::room::Room;
 
 /// An engine with its committer.
@@ -44,8 +45,7 @@ pub(crate) struct Mail {
 }
 
 pub(crate) struct Shared<B> {
-    /// `None` only while the engine is opened again. Readers take a clone and let go of the lock,
-    /// so that one who reads inside a scan cannot wait for itself.
+    /// `None` only while the engine is opened again. Readers take a clone and let go of the lock.
     engine: RwLock<Option<Arc<B>>>,
     /// Held while a batch is applied: the last sequence given out.
     order: Mutex<u64>,
@@ -61,7 +61,7 @@ pub(crate) struct Shared<B> {
 impl<B: Backend> Store<B> {
     pub(crate) fn open(dir: &Path, kind: Engine, options: Options) -> Result<Self, OpenError> {
         let directory = Directory::take(dir, kind)?;
-        let engine = B::open(&directory.engine_path(), &options)?;
+        let engine = B::open(&directory.engine_path(), directory.is_new(), &options)?;
         directory.finish()?;
         let shared = Arc::new(Shared {
             engine: RwLock::new(Some(Arc::new(engine))),
@@ -143,7 +143,7 @@ impl<B: Backend> Shared<B> {
     }
 
     pub(crate) fn open_engine(&self) -> Result<B, OpenError> {
-        B::open(&self.engine_path(), &self.options)
+        B::open(&self.engine_path(), false, &self.options)
     }
 
     /// Whether there is room to go on. A file system that does not say has some: then opening
@@ -197,11 +197,15 @@ impl<B: Backend> Shared<B> {
         }
     }
 
-    fn read<T>(
-        &self,
-        read: impl FnOnce(&B) -> Result<T, Fault>,
-    ) -> Result<T, StorageError> {
-        let engine = self.engine().ok_or(StorageError::Full)?;
+    /// Reads in the engine that this thread reads in already, if it does: while that engine is
+    /// being replaced, the replacement waits for this very thread.
+    fn read<T>(&self, read: impl FnOnce(&B) -> Result<T, Fault>) -> Result<T, StorageError> {
+        let place: *const Self = self;
+        let engine = match reading::engine(place.addr()) {
+            Some(engine) => engine,
+            None => self.engine().ok_or(StorageError::Full)?,
+        };
+        let _reading = reading::enter(place.addr(), Arc::clone(&engine));
         read(&engine).map_err(Fault::of_read)
     }
 }
