@@ -125,9 +125,8 @@ impl Backend for Fjall {
         // fjall asserts in places what a damaged file can make untrue.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = tuning::database(dir, options).open()?;
-            let [meta, register, body, resting] = Table::ALL.map(|table| {
-                database.keyspace(tuning::name(table), || tuning::keyspace(table))
-            });
+            let [meta, register, body, resting] = Table::ALL
+                .map(|table| database.keyspace(tuning::name(table), || tuning::keyspace(table)));
             Ok((database, [meta?, register?, body?, resting?]))
         }));
         let (database, tables) = opened

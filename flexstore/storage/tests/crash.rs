@@ -41,19 +41,26 @@ fn check(store: &dyn Storage, acknowledged: u64) -> u64 {
         for change in 0..CHANGES {
             let body = store.get(Table::Body, &child::body_key(batches, change));
             let expected = child::body(batches, change);
-            assert!(body.unwrap().as_deref() == Some(&expected[..]), "batch {batches}");
+            assert!(
+                body.unwrap().as_deref() == Some(&expected[..]),
+                "batch {batches}"
+            );
         }
         batches += 1;
         ControlFlow::Continue(())
     };
-    store.scan(Table::Register, b"", &[0xff; 9], &mut scan).unwrap();
+    store
+        .scan(Table::Register, b"", &[0xff; 9], &mut scan)
+        .unwrap();
     assert!(batches >= acknowledged, "{batches} of {acknowledged}");
     let mut bodies = 0;
     let mut count = |_: &[u8], _: &[u8]| {
         bodies += 1;
         ControlFlow::Continue(())
     };
-    store.scan(Table::Body, b"", &[0xff; 17], &mut count).unwrap();
+    store
+        .scan(Table::Body, b"", &[0xff; 17], &mut count)
+        .unwrap();
     assert_eq!(bodies, batches * CHANGES, "part of a batch is there");
     batches
 }

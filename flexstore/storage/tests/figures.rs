@@ -73,7 +73,10 @@ fn rate(engine: Engine) {
                 })
             })
             .collect();
-        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .sum()
     });
     let rate = total as f64 / begun.elapsed().as_secs_f64();
     println!("{engine}: {rate:.0} durable batches of 1 KiB a second from {WRITERS} writers");
@@ -84,7 +87,10 @@ fn rate(engine: Engine) {
         batch.put(Table::Meta, key(i), vec![1; 1_024]);
         durable.wait(store.submit(batch).unwrap());
     }
-    println!("{engine}: {:?} a durable batch from one writer", begun.elapsed() / 1_000);
+    println!(
+        "{engine}: {:?} a durable batch from one writer",
+        begun.elapsed() / 1_000
+    );
     let file = std::fs::File::create(dir.path().join("fjall-free")).unwrap();
     let begun = Instant::now();
     for _ in 0..200 {
@@ -121,13 +127,16 @@ fn scan_all(dir: &Path, engine: Engine, expected: u64, how: &str) {
     assert_eq!(rows, expected);
     let took = begun.elapsed();
     let processor = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    println!("{engine}, {how}: opened in {opened:?}, with the scan {took:?}; this thread so far {processor:?}");
+    println!(
+        "{engine}, {how}: opened in {opened:?}, with the scan {took:?}; this thread so far {processor:?}"
+    );
 }
 
 fn reopening(engine: Engine) {
     let dir = tempfile::tempdir().unwrap();
     let store = fill(dir.path(), Options::new(engine), 0, 100_000);
-    // What a kill leaves: the files as they are while the store is open.
+    // What a kill leaves: the files as they are while the store is open and at rest.
+    std::thread::sleep(Duration::from_secs(2));
     let killed = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp")
         .args(["-r", "--sparse=always"])
@@ -149,8 +158,16 @@ fn reopening(engine: Engine) {
 
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1_024
 }
 
 fn memory(engine: Engine) {
@@ -158,7 +175,12 @@ fn memory(engine: Engine) {
     let mut before = None;
     let mut from = 0;
     for to in [100_000, 300_000, 1_000_000] {
-        let store = fill(dir.path(), Options::new(engine).with_cache_bytes(0), from, to);
+        let store = fill(
+            dir.path(),
+            Options::new(engine).with_cache_bytes(0),
+            from,
+            to,
+        );
         std::thread::sleep(Duration::from_secs(2));
         for i in 0..20_000 {
             let i = i * 7_919 % to;

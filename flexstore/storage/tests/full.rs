@@ -5,8 +5,8 @@ mod child;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use flexstore_core::storage::{Progress, Storage, StorageError, Table};
@@ -117,7 +117,10 @@ fn runs_full(engine: Engine) {
     // Reads go on, and see everything that was acknowledged.
     let there = check(&*store, full_at + 1);
     assert!((0..durable).all(|number| there.contains(&number)));
-    assert!(matches!(store.submit(batch(full_at)), Err(StorageError::Full)));
+    assert!(matches!(
+        store.submit(batch(full_at)),
+        Err(StorageError::Full)
+    ));
 
     // A reader that reads inside its scan while the engine is opened again.
     let reader = std::thread::spawn({
@@ -145,7 +148,10 @@ fn runs_full(engine: Engine) {
         }
         assert!(freed.elapsed() < Duration::from_secs(20), "no writes again");
     };
-    println!("{engine}: takes writes {:?} after room was made", freed.elapsed());
+    println!(
+        "{engine}: takes writes {:?} after room was made",
+        freed.elapsed()
+    );
     assert_eq!(last, full_at + 1);
     number += 1;
     let mut last = last;

@@ -43,7 +43,9 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 fn refused(dir: &Path, engine: Engine) -> OpenError {
     let before = files(dir);
-    let error = open(dir, Options::new(engine)).err().expect("it is refused");
+    let error = open(dir, Options::new(engine))
+        .err()
+        .expect("it is refused");
     assert!(files(dir) == before, "the directory was touched");
     error
 }
@@ -85,7 +87,10 @@ fn a_newer_format_is_left_alone() {
             let error = refused(dir.path(), engine);
             let expected = matches!(
                 error,
-                OpenError::NewerFormat { found: 2, known: FORMAT_VERSION }
+                OpenError::NewerFormat {
+                    found: 2,
+                    known: FORMAT_VERSION
+                }
             );
             assert!(expected, "{error:?}");
         }
@@ -95,10 +100,20 @@ fn a_newer_format_is_left_alone() {
 #[test]
 fn a_mangled_stamp_is_damage() {
     let dir = made(Engine::Fjall);
-    for stamp in ["", "flexstore", "flexstore x fjall", "flexstore 1", "\u{0}", "flexstore 0 fjall"] {
+    for stamp in [
+        "",
+        "flexstore",
+        "flexstore x fjall",
+        "flexstore 1",
+        "\u{0}",
+        "flexstore 0 fjall",
+    ] {
         fs::write(dir.path().join("FORMAT"), stamp).unwrap();
         let error = refused(dir.path(), Engine::Fjall);
-        assert!(matches!(error, OpenError::Damaged(_)), "{stamp:?}: {error:?}");
+        assert!(
+            matches!(error, OpenError::Damaged(_)),
+            "{stamp:?}: {error:?}"
+        );
     }
 }
 
@@ -114,7 +129,11 @@ fn somebody_elses_directory_is_left_alone() {
 fn a_store_that_was_never_finished_is_made_anew() {
     for engine in ENGINES {
         let dir = TempDir::new().unwrap();
-        fs::write(dir.path().join("FORMAT"), format!("flexstore 1 {engine} new\n")).unwrap();
+        fs::write(
+            dir.path().join("FORMAT"),
+            format!("flexstore 1 {engine} new\n"),
+        )
+        .unwrap();
         fs::create_dir(dir.path().join(engine.name())).unwrap();
         // What fjall cannot get over: a journal of a database without its version file.
         fs::write(dir.path().join(engine.name()).join("0.jnl"), "").unwrap();
@@ -147,7 +166,12 @@ fn damage_is_told() {
         }
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 0x55;
-        for damaged in [None, Some(&flipped[..]), Some(&bytes[..bytes.len() / 2]), Some(&[])] {
+        for damaged in [
+            None,
+            Some(&flipped[..]),
+            Some(&bytes[..bytes.len() / 2]),
+            Some(&[]),
+        ] {
             let dir = TempDir::new().unwrap();
             let place = |path: &Path| dir.path().join(path.strip_prefix(made.path()).unwrap());
             for (path, bytes) in &intact {
