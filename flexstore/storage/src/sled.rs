@@ -83,7 +83,8 @@ struct Sled {
 impl Backend for Sled {
     fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError> {
         // Without them sled would begin anew.
-        if !new && !(dir.join("db").is_file() && dir.join("conf").is_file()) {
+        let complete = dir.join("db").is_file() && dir.join("conf").is_file();
+        if !new && !complete {
             return Err(OpenError::Damaged("sled's files are missing".into()));
         }
         let config = sled::Config::new()

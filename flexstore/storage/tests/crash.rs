@@ -1,4 +1,10 @@
 //! What was acknowledged survives `kill -9`, whole; and the lock does not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod child;
 

@@ -1,5 +1,11 @@
 //! Figures, not tests: `cargo test --release -p flexstore-storage --test figures -- --ignored
 //! --nocapture --test-threads 1`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,4 +1,10 @@
 //! Acknowledged means fsynced, seen by strace; and a failed fsync is final.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod child;
 

@@ -1,4 +1,10 @@
 //! A disk that runs full, on a small tmpfs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod child;
 

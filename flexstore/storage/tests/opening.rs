@@ -1,4 +1,10 @@
 //! Who may open a directory, and what is said to others.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use std::fs;
 use std::ops::ControlFlow;
