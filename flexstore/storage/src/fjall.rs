@@ -56,10 +56,10 @@ impl Storage for FjallStorage {
     }
 }
 
-/// fjall holds writes back at this many sealed memtables and at this many runs in level 0, in a
-/// loop that does not look whether its workers still live: after a full disk it would never end.
-/// So we hold back one step earlier, and look.
-const SEALED_MEMTABLES: usize = 3;
+/// Where writers are held back: sealed memtables of one table, and runs in level 0. fjall does so
+/// itself at 4 and 30, in a loop that does not look whether its workers still live and so never
+/// ends after a full disk; we come before it, and look. Two also bounds memory.
+const SEALED_MEMTABLES: usize = 2;
 const LEVEL_0_RUNS: usize = 28;
 
 /// How long closing waits for memtables to be written out. Past it the journal keeps them.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fjall::config::{BlockSizePolicy, PartitioningPolicy, PinningPolicy};
-use fjall::{Database, DatabaseBuilder, KeyspaceCreateOptions};
+use fjall::{Database, DatabaseBuilder, KeyspaceCreateOptions, KvSeparationOptions};
 use flexstore_core::storage::Table;
 
 use crate::open::Options;
@@ -31,16 +31,30 @@ pub(super) const fn name(table: Table) -> &'static str {
     }
 }
 
-/// Memtables are small so that memory stays the same however many items there are. Index and
-/// filter blocks are cut up and live in the cache like data, not beside it.
+/// Values from this size on are kept apart from their keys, in files that compaction leaves alone.
+const APART: u32 = 512;
+
+/// What memory holds must not grow with the number of items. So index and filter blocks are cut
+/// up and live in the cache like data instead of being pinned beside it; and memtables, of which
+/// up to four of a table are in memory while the disk is slower than the writers, are small
+/// (with 16 MiB bodies these were all but 2 MB of a peak of 90 MB).
+///
+/// Bodies are apart from their keys: 300,000 records of 1.6 KiB were written in 4 s instead of
+/// 16 s, and a body read in 9 µs instead of 18 µs with the least cache.
+///
+/// Rows of the register are read in long scans, so their blocks are larger: 100,000 rows in 22 ms
+/// of processor time.
 pub(super) fn keyspace(table: Table) -> KeyspaceCreateOptions {
     let (memtable, block) = match table {
-        Table::Meta | Table::Resting => (4 << 20, 4 << 10),
-        Table::Register => (8 << 20, 16 << 10),
-        Table::Body => (16 << 20, 8 << 10),
+        Table::Meta | Table::Resting => (2 << 20, 4 << 10),
+        Table::Register => (4 << 20, 16 << 10),
+        Table::Body => (8 << 20, 4 << 10),
     };
+    let apart =
+        (table == Table::Body).then(|| KvSeparationOptions::default().separation_threshold(APART));
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable)
+        .with_kv_separation(apart)
         .data_block_size_policy(BlockSizePolicy::all(block))
         .index_block_partitioning_policy(PartitioningPolicy::all(true))
         .filter_block_partitioning_policy(PartitioningPolicy::all(true))
