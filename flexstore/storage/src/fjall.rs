@@ -15,7 +15,7 @@ use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable};
 use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, Table};
 
 use self::journal::Journal;
-use crate::backend::{Backend, Fault, bare_key, is_full, open_io, stored_key};
+use crate::backend::{Backend, Fault, Visit, bare_key, is_full, open_io, stored_key};
 use crate::open::{Engine, OpenError, Options};
 use crate::store::Store;
 
@@ -95,6 +95,18 @@ impl Fjall {
         Ok(())
     }
 
+    /// Ends the memtables that are full. fjall leaves this to its workers, and while they are busy
+    /// a memtable of 8 MiB grew to 80.
+    fn rotate(&self) -> Result<(), Fault> {
+        for table in Table::ALL {
+            let keyspace = self.table(table);
+            if keyspace.tree.active_memtable().size() > tuning::memtable(table) {
+                keyspace.rotate_memtable().map_err(fault)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes every memtable out to tables; whether all of them are.
     fn write_out(&self) -> bool {
         for keyspace in &self.tables {
@@ -151,13 +163,7 @@ impl Backend for Fjall {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), Fault> {
         let range = stored_key(table, from)..stored_key(table, to);
         // Not `Keyspace::range`, which sees what is written while it runs.
         for pair in self.database.snapshot().range(self.table(table), range) {
@@ -170,6 +176,8 @@ impl Backend for Fjall {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Fault> {
+        // Before the batch, since what fails here must not have taken it.
+        self.rotate()?;
         self.hold_back()?;
         let mut written = self.database.batch();
         let mut seen = HashSet::new();
