@@ -21,6 +21,7 @@ use flexstore_core::link::{DialError, Link, MAX_FRAME_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -97,6 +98,12 @@ fn refused(error: WsError) -> DialError {
     } else {
         DialError::Refused(words)
     }
+}
+
+/// The `Sec-WebSocket-Accept` that answers a client's `Sec-WebSocket-Key`.
+#[must_use]
+pub fn accept_key(key: &[u8]) -> String {
+    derive_accept_key(key)
 }
 
 /// The server's end of a link, over a connection that has been upgraded to a WebSocket, with what
