@@ -4,10 +4,14 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use bytes::Bytes;
+use flexstore_core::wire::{CloseReason, Message};
+
 pub struct Raw(pub TcpStream);
 
 pub const BINARY: u8 = 2;
 pub const TEXT: u8 = 1;
+pub const CLOSE: u8 = 8;
 
 impl Raw {
     /// A WebSocket to the relay.
@@ -55,6 +59,43 @@ impl Raw {
         let mut bytes = Self::head(opcode, payload.len() as u64);
         bytes.extend(payload);
         self.0.write_all(&bytes)
+    }
+
+    /// Every frame until the relay closes: opcode and payload.
+    pub fn frames(&mut self) -> Vec<(u8, Bytes)> {
+        let mut rest = &self.rest()[..];
+        let mut frames = Vec::new();
+        while rest.len() >= 2 {
+            let (skip, len) = match rest[1] {
+                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                127 => (
+                    10,
+                    u64::from_be_bytes(rest[2..10].try_into().unwrap()) as usize,
+                ),
+                len => (2, usize::from(len)),
+            };
+            frames.push((
+                rest[0] & 15,
+                Bytes::copy_from_slice(&rest[skip..skip + len]),
+            ));
+            rest = &rest[skip + len..];
+        }
+        frames
+    }
+
+    /// The reason that the relay gives on a channel, and the code of its close frame.
+    pub fn ending(&mut self) -> (Option<CloseReason>, Option<u16>) {
+        let frames = self.frames();
+        let reason = frames.iter().rev().find_map(|(opcode, payload)| {
+            match (*opcode == BINARY).then(|| Message::decode(payload).unwrap()) {
+                Some((_, Message::Close(reason))) => Some(reason),
+                _ => None,
+            }
+        });
+        let code = frames.iter().find_map(|(opcode, payload)| {
+            (*opcode == CLOSE).then(|| u16::from_be_bytes([payload[0], payload[1]]))
+        });
+        (reason, code)
     }
 
     /// Everything until the relay closes.

@@ -51,7 +51,24 @@ impl Relay {
 
     /// On an address of one's choice; what it said on stderr if it did not start.
     pub fn try_start(listen: &str, data: &Path, more: &[&str]) -> Result<Self, String> {
-        let mut child = Command::new(binary())
+        Self::spawn(Command::new(binary()), listen, data, more)
+    }
+
+    /// With so many file descriptors.
+    pub fn start_with_descriptors(count: usize, data: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(binary());
+        Self::spawn(shell, "127.0.0.1:0", data, &[]).unwrap()
+    }
+
+    fn spawn(
+        mut command: Command,
+        listen: &str,
+        data: &Path,
+        more: &[&str],
+    ) -> Result<Self, String> {
+        let mut child = command
             .args(["--listen", listen, "--data"])
             .arg(data)
             .args(more)
