@@ -57,6 +57,8 @@ pub struct Client {
     /// Whether the session is live.
     pub live: bool,
     pub transfer: Transfer,
+    /// What was sent on this link, in order, so that a count of acknowledgements names records.
+    pub sent: Vec<Digest>,
     /// The reason that the other side gave on the channel.
     pub closed: Option<CloseReason>,
 }
@@ -92,6 +94,7 @@ impl Client {
             updates: Vec::new(),
             live: false,
             transfer: Transfer::default(),
+            sent: Vec::new(),
             closed: None,
         }
     }
@@ -129,6 +132,7 @@ impl Client {
         self.live = false;
         self.closed = None;
         self.transfer = Transfer::default();
+        self.sent.clear();
         let opens = true;
         self.replica
             .handle(now(), Input::Connected { session, opens });
@@ -172,6 +176,9 @@ impl Client {
         while let Some(output) = self.replica.poll() {
             match output {
                 Output::Send { message, .. } => {
+                    if let Message::Records(texts) = &message {
+                        self.sent.extend(texts.iter().map(|text| Digest::of(text)));
+                    }
                     if let Some(link) = &self.link {
                         let _ = link.outgoing.send(message.encode(0));
                     }
