@@ -37,10 +37,7 @@ async fn beside_a_healthy_client(bad: impl FnOnce(&Relay)) {
     bob.until("live", Client::is_settled).await;
     bad(&relay);
     let written = alice.write("tag", "still here");
-    tokio::join!(
-        alice.until("acknowledged", Client::is_acknowledged),
-        bob.until("pushed", |bob| bob.replica.index().contains(&written.stamp)),
-    );
+    tokio::join!(alice.until_acknowledged(&written), bob.until_has(&written),);
     assert!(alice.is_connected() && bob.is_connected());
 }
 

@@ -66,13 +66,7 @@ async fn two_clients_sync_a_thousand_records_and_stay_live() {
     assert_eq!(alice.digests(), bob.digests());
 
     let written = bob.write("city-7", "from the other side");
-    tokio::join!(
-        alice.until("pushed", |alice| alice
-            .replica
-            .index()
-            .contains(&written.stamp)),
-        bob.until("acknowledged", Client::is_acknowledged),
-    );
+    tokio::join!(alice.until_has(&written), bob.until_acknowledged(&written),);
     assert_eq!(alice.digests(), bob.digests());
 }
 
