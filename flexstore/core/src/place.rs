@@ -97,6 +97,18 @@ impl CollectionId {
         &self.text[self.kind.as_str().len() + 1..]
     }
 
+    /// Whether the collection holds the keys and teams of all others: `EncryptionKey` and
+    /// `KeyRecovery` (mutable), `Team` (versioned).
+    #[must_use]
+    pub fn is_credential(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "MutableCollection/EncryptionKey"
+                | "MutableCollection/KeyRecovery"
+                | "VersionedCollection/Team"
+        )
+    }
+
     /// Kind and name as signed in `col` and sent on the wire: `MutableCollection/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {

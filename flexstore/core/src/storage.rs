@@ -105,6 +105,41 @@ pub enum Progress {
     Failed(Sequence),
 }
 
+/// What became of all batches so far, in a form that several can read at their own pace: no
+/// failure is lost between two looks, and the successes do not pile up.
+///
+/// ```
+/// use flexstore_core::storage::{History, Progress, Sequence};
+///
+/// let mut history = History::default();
+/// let mut cursor = 0;
+/// for n in 1..=3 {
+///     history.push(Progress::Durable(Sequence(n)));
+/// }
+/// history.push(Progress::Failed(Sequence(5)));
+/// let news = [Progress::Durable(Sequence(3)), Progress::Failed(Sequence(5))];
+/// assert_eq!(history.since(&mut cursor), news);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct History(Vec<Progress>);
+
+impl History {
+    /// Adds the latest.
+    pub fn push(&mut self, progress: Progress) {
+        match (self.0.last_mut(), progress) {
+            (Some(Progress::Durable(last)), Progress::Durable(sequence)) => *last = sequence,
+            _ => self.0.push(progress),
+        }
+    }
+
+    /// What was added since the reader's last look, at most one success repeated.
+    pub fn since(&self, cursor: &mut usize) -> &[Progress] {
+        let from = (*cursor).min(self.0.len());
+        *cursor = self.0.len().saturating_sub(1);
+        &self.0[from..]
+    }
+}
+
 /// Told of [`Progress`], from a thread of the store's; returns at once.
 pub type Observer = Box<dyn Fn(Progress) + Send + Sync>;
 

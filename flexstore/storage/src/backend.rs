@@ -16,6 +16,9 @@ pub(crate) const MAX_KEY: usize = 65_534;
 /// The longest value; fjall's limit. A batch past it would panic inside the engine.
 pub(crate) const MAX_VALUE: usize = u32::MAX as usize;
 
+/// Who is shown the pairs of a scan.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// One engine. The store calls `commit` from one thread at a time and never after a fault other
 /// than [`Fault::NoRoom`].
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
@@ -25,13 +28,7 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault>;
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Fault>;
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), Fault>;
 
     /// Applies a batch, visible to reads and whole or absent after a crash. No fsync.
     fn commit(&self, batch: Batch) -> Result<(), Fault>;

@@ -15,7 +15,7 @@ use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable};
 use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, Table};
 
 use self::journal::Journal;
-use crate::backend::{Backend, Fault, bare_key, is_full, open_io, stored_key};
+use crate::backend::{Backend, Fault, Visit, bare_key, is_full, open_io, stored_key};
 use crate::open::{Engine, OpenError, Options};
 use crate::store::Store;
 
@@ -56,10 +56,10 @@ impl Storage for FjallStorage {
     }
 }
 
-/// fjall holds writes back at this many sealed memtables and at this many runs in level 0, in a
-/// loop that does not look whether its workers still live: after a full disk it would never end.
-/// So we hold back one step earlier, and look.
-const SEALED_MEMTABLES: usize = 3;
+/// Where writers are held back: sealed memtables of one table, and runs in level 0. fjall does so
+/// itself at 4 and 30, in a loop that does not look whether its workers still live and so never
+/// ends after a full disk; we come before it, and look. Two also bounds memory.
+const SEALED_MEMTABLES: usize = 2;
 const LEVEL_0_RUNS: usize = 28;
 
 /// How long closing waits for memtables to be written out. Past it the journal keeps them.
@@ -91,6 +91,18 @@ impl Fjall {
         while self.tables.iter().any(crowded) {
             self.check_alive()?;
             thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Ends the memtables that are full. fjall leaves this to its workers, and while they are busy
+    /// a memtable of 8 MiB grew to 80.
+    fn rotate(&self) -> Result<(), Fault> {
+        for table in Table::ALL {
+            let keyspace = self.table(table);
+            if keyspace.tree.active_memtable().size() > tuning::memtable(table) {
+                keyspace.rotate_memtable().map_err(fault)?;
+            }
         }
         Ok(())
     }
@@ -151,13 +163,7 @@ impl Backend for Fjall {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), Fault> {
         let range = stored_key(table, from)..stored_key(table, to);
         // Not `Keyspace::range`, which sees what is written while it runs.
         for pair in self.database.snapshot().range(self.table(table), range) {
@@ -170,6 +176,8 @@ impl Backend for Fjall {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Fault> {
+        // Before the batch, since what fails here must not have taken it.
+        self.rotate()?;
         self.hold_back()?;
         let mut written = self.database.batch();
         let mut seen = HashSet::new();

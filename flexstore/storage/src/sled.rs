@@ -18,7 +18,7 @@ use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, 
 
 use self::blobs::Blobs;
 use self::view::Views;
-use crate::backend::{Backend, Fault, bare_key, is_full, open_io, stored_key};
+use crate::backend::{Backend, Fault, Visit, bare_key, is_full, open_io, stored_key};
 use crate::directory::sync_dir;
 use crate::open::{Engine, OpenError, Options};
 use crate::room::Room;
@@ -128,13 +128,7 @@ impl Backend for Sled {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), Fault> {
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), Fault> {
         let range = stored_key(table, from)..stored_key(table, to);
         self.views.scan(&self.database, range, &mut |key, value| {
             visit(bare_key(key), value)

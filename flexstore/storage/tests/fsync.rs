@@ -98,46 +98,65 @@ fn sled_fsyncs_before_it_tells() {
     fsyncs_before_it_tells(Engine::Sled, "/sled/db>");
 }
 
-/// From the first fsync that fails, nothing is acknowledged and nothing is taken.
-fn a_failed_fsync_is_final(engine: Engine) {
-    for when in ["20", "33+"] {
-        let dir = tempfile::tempdir().unwrap();
-        let trace = tempfile::NamedTempFile::new().unwrap();
-        let inject = format!("inject=fdatasync:error=EIO:when={when}");
-        let trace_to = trace.path().to_str().unwrap();
-        let arguments = ["-f", "-e", "trace=fdatasync", "-e", &inject, "-o", trace_to];
-        let role = format!("fails {engine} 200 {}", dir.path().display());
-        let Some(output) = strace(&arguments, &role) else {
-            return;
-        };
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{said}");
-        let (before, after) = said.split_once("failed ").expect("a batch fails");
-        assert!(before.contains("acknowledged "), "{said}");
-        assert!(!after.contains("acknowledged "), "{said}");
-        assert!(after.contains("refused ReadOnly"), "{said}");
-        assert!(after.contains("reads go on"), "{said}");
+fn child_alone(role: &str) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["child", "--exact", "--nocapture"])
+        .env(ROLE, role)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
 
-        // After a restart: what was acknowledged is there, and writes are taken.
-        let acknowledged = before.matches("acknowledged ").count();
-        let role = format!("reads {engine} {acknowledged} {}", dir.path().display());
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact", "--nocapture"])
-            .env(ROLE, role)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-    }
+/// From the first fsync that fails, nothing is acknowledged and nothing is taken.
+fn a_failed_fsync_is_final(engine: Engine, call: &str, when: &str, batches: u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let role = |role: &str, number| format!("{role} {engine} {number} {}", dir.path().display());
+    // Making a store takes many an fsync that is not meant.
+    child_alone(&role("waits", 1));
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:error=EIO:when={when}");
+    let arguments = ["-f", "-e", &trace, "-e", &inject, "-o", "/dev/null"];
+    let Some(output) = strace(&arguments, &role("fails", batches)) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let end = said
+        .find("failed ")
+        .into_iter()
+        .chain(said.find("refused ReadOnly"))
+        .min();
+    let (before, after) = said.split_at(end.expect("it fails"));
+    assert!(before.contains("acknowledged "), "{said}");
+    assert!(!after.contains("acknowledged "), "{said}");
+    assert!(after.contains("refused ReadOnly"), "{said}");
+    assert!(after.contains("reads go on"), "{said}");
+
+    // After a restart: what was acknowledged is there, and writes are taken.
+    let acknowledged = before.matches("acknowledged ").count() as u64;
+    child_alone(&role("reads", acknowledged));
 }
 
 #[test]
 fn fjall_stays_read_only_after_a_failed_fsync() {
-    a_failed_fsync_is_final(Engine::Fjall);
+    for when in ["20", "33+"] {
+        a_failed_fsync_is_final(Engine::Fjall, "fdatasync", when, 200);
+    }
+}
+
+/// The fsync of one of fjall's own threads, as it writes out a memtable or changes journals.
+#[test]
+fn fjall_stays_read_only_after_a_workers_failed_fsync() {
+    for when in ["20", "25+"] {
+        a_failed_fsync_is_final(Engine::Fjall, "fsync", when, 1_200);
+    }
 }
 
 #[test]
 fn sled_stays_read_only_after_a_failed_fsync() {
-    a_failed_fsync_is_final(Engine::Sled);
+    for when in ["20", "33+"] {
+        a_failed_fsync_is_final(Engine::Sled, "fdatasync", when, 200);
+    }
 }
 
 /// While an fsync takes 400 ms, batches are taken and read as ever.

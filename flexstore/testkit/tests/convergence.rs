@@ -3,6 +3,8 @@
 //! `HISTORIES` says how many (200), `SEED` from which seed on (1). A failing seed is printed and
 //! replays alone with `HISTORIES=1 SEED=n`.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 

@@ -486,15 +486,11 @@ impl Replica {
             Keys::Solo(key) => draft.sign(key)?,
             Keys::Member { owner, author } => draft.sign_for(owner, author)?,
         };
-        if !self
-            .settings
-            .policy
-            .admits(&owner, &author, &record.header().encryption)
-        {
+        let tag = record.header().tag.clone();
+        if !self.admits(&tag, &owner, &author, &record.header().encryption) {
             return Err(WriteError::Policy);
         }
         let mut stamp = record.stamp();
-        let tag = record.header().tag.clone();
         match self.admit(now, &record, group, Origin::Written)? {
             Admitted::New | Admitted::Known => {}
             Admitted::Displaced(by) if by.tombstone => return Err(WriteError::Deleted),
@@ -506,8 +502,8 @@ impl Replica {
         Ok(Written { ticket, tag, stamp })
     }
 
-    /// Asks all open sessions for what they have under a tag; answered by [`Output::Answered`]
-    /// once it is stored here. `None` if there is nobody to ask.
+    /// Asks all open sessions for what they have under a tag, archived texts included; answered
+    /// by [`Output::Answered`] once it is stored here. `None` if there is nobody to ask.
     pub fn ask(&mut self, tag: &Tag, owner: Option<&KeyTag>) -> Option<AskId> {
         let id = AskId(self.number());
         let mut asked = BTreeSet::new();
@@ -528,18 +524,6 @@ impl Replica {
         }
         self.asked.insert(id, asked);
         Some(id)
-    }
-
-    /// Asks all open sessions for the text of one record, such as an archived one; it arrives as
-    /// any other record does.
-    pub fn fetch(&mut self, digest: Digest) {
-        for session in self
-            .sessions
-            .values_mut()
-            .filter(|session| session.is_open())
-        {
-            session.want(digest);
-        }
     }
 
     /// Drops the texts of all records written before a time (ms since 1970), and keeps their
@@ -589,6 +573,12 @@ impl Replica {
     /// [`StorageError`].
     pub fn versions(&self, tag: &Tag, owner: &KeyTag) -> Result<Versions, StorageError> {
         Ok(Versions::of(&self.register.rows(tag)?, owner))
+    }
+
+    /// In the credential collections a tag is a key, and only its holder owns what is under it.
+    fn admits(&self, tag: &Tag, owner: &KeyTag, author: &KeyTag, sealed: &Encryption) -> bool {
+        (!self.register.id().is_credential() || tag.belongs_to(owner))
+            && self.settings.policy.admits(owner, author, sealed)
     }
 
     fn kind(&self) -> Kind {
@@ -651,11 +641,12 @@ impl Replica {
         if header.iat > now + MAX_AHEAD_MS {
             return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
         }
-        if !self
-            .settings
-            .policy
-            .admits(&header.owner, &header.author, &header.encryption)
-        {
+        if !self.admits(
+            &header.tag,
+            &header.owner,
+            &header.author,
+            &header.encryption,
+        ) {
             return Err((RefusalReason::Policy, None));
         }
         let tag = header.tag.clone();

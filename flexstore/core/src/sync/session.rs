@@ -244,10 +244,6 @@ impl Session {
         );
     }
 
-    pub(super) fn want(&mut self, digest: Digest) {
-        self.to_want.push_back(digest);
-    }
-
     /// Takes any message but `Records`.
     pub(super) fn handle(
         &mut self,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fjall::config::{BlockSizePolicy, PartitioningPolicy, PinningPolicy};
-use fjall::{Database, DatabaseBuilder, KeyspaceCreateOptions};
+use fjall::{Database, DatabaseBuilder, KeyspaceCreateOptions, KvSeparationOptions};
 use flexstore_core::storage::Table;
 
 use crate::open::Options;
@@ -31,16 +31,40 @@ pub(super) const fn name(table: Table) -> &'static str {
     }
 }
 
-/// Memtables are small so that memory stays the same however many items there are. Index and
-/// filter blocks are cut up and live in the cache like data, not beside it.
+/// Values from this size on are kept apart from their keys, in files that compaction leaves alone.
+const APART: u32 = 512;
+
+/// The size at which a memtable is written out. Up to four of a table are in memory while the disk
+/// is slower than the writers.
+pub(super) const fn memtable(table: Table) -> u64 {
+    match table {
+        Table::Meta | Table::Resting => 2 << 20,
+        Table::Register => 4 << 20,
+        Table::Body => 8 << 20,
+    }
+}
+
+/// What memory holds must not grow with the number of items, so index and filter blocks are cut up
+/// and live in the cache like data instead of being pinned beside it.
+///
+/// Bodies are apart from their keys: 300,000 records of 1.6 KiB were written in 4 s instead of
+/// 16 s, and a body read in 9 µs instead of 18 µs with the least cache. fjall does not fsync the
+/// directory of those files; ext4, XFS and btrfs make a name durable with its file.
+///
+/// Rows of the register are read in long scans, so their blocks are larger: 100,000 rows in 22 ms
+/// of processor time.
 pub(super) fn keyspace(table: Table) -> KeyspaceCreateOptions {
-    let (memtable, block) = match table {
-        Table::Meta | Table::Resting => (4 << 20, 4 << 10),
-        Table::Register => (8 << 20, 16 << 10),
-        Table::Body => (16 << 20, 8 << 10),
+    let block = if table == Table::Register {
+        16 << 10
+    } else {
+        4 << 10
     };
+    let apart =
+        (table == Table::Body).then(|| KvSeparationOptions::default().separation_threshold(APART));
     KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable)
+        // Never reached: we ask for it ourselves.
+        .max_memtable_size(2 * memtable(table))
+        .with_kv_separation(apart)
         .data_block_size_policy(BlockSizePolicy::all(block))
         .index_block_partitioning_policy(PartitioningPolicy::all(true))
         .filter_block_partitioning_policy(PartitioningPolicy::all(true))

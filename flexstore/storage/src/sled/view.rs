@@ -6,13 +6,13 @@
 //! and write.
 
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use sled::IVec;
 
 use super::fault;
-use crate::backend::Fault;
+use crate::backend::{Fault, Visit};
 
 /// Pairs read at a time.
 const PART: usize = 256;
@@ -58,7 +58,7 @@ impl Views {
         &self,
         tree: &sled::Tree,
         range: Range<Vec<u8>>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), Fault> {
         let scan = Scan::begin(self);
         let mut from = Some(range.start);

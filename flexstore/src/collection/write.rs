@@ -1,0 +1,312 @@
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flexstore_core::record::{Content as Sealable, ParseError};
+use flexstore_core::storage::StorageError;
+use flexstore_core::sync::{WriteError, Writing, Written};
+use flexstore_core::{KeyTag, Kind, Tag, TagError};
+use tokio::sync::oneshot;
+
+use super::read::IntoTag;
+use super::{Collection, CollectionKind};
+use crate::credentials::{Credentials, KeySet};
+use crate::item::Content;
+use crate::peer::{Command, Signers};
+use crate::random;
+use crate::seal::{self, Audience, Binding, Kid, SealError};
+
+/// Why an item was not stored or removed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The tag is none.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// No key set is here to sign with, or not that of the author or owner named.
+    #[error("the private keys of the author or owner are not here")]
+    NoKeys,
+    /// Nobody knows this tag's encryption key, so nothing can be sealed to it.
+    #[error("the encryption key of {0} is not known")]
+    UnknownAudience(KeyTag),
+    /// An empty content would delete; call `remove`.
+    #[error("an empty content cannot be stored in plain")]
+    Empty,
+    /// Properties can be sealed in a JSON object only.
+    #[error("properties can be sealed in a JSON object only")]
+    NotAnObject,
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandom,
+    /// It makes no record: too long, say.
+    #[error(transparent)]
+    Record(#[from] ParseError),
+    /// What stands under the tag is from more than five minutes ahead of this clock.
+    #[error("this clock is behind: the tag holds an item of {newest} ms since 1970")]
+    ClockBehind {
+        /// The time of the newest item there, in ms since 1970.
+        newest: u64,
+    },
+    /// The owner removed this immutable content; storing it again would not show it.
+    #[error("the owner removed this content")]
+    Deleted,
+    /// There is nothing to remove.
+    #[error("there is nothing under this tag")]
+    NotFound,
+    /// The collection's policy does not admit it.
+    #[error("the collection's policy does not admit this")]
+    Policy,
+    /// The store did not make it durable. It may be there or not after a restart.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The peer was closed before the item was durable.
+    #[error("the peer was closed")]
+    Closed,
+}
+
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Draft(ParseError::Payload) => Self::Empty,
+            WriteError::Draft(error) => Self::Record(error),
+            WriteError::ClockBehind { newest } => Self::ClockBehind { newest },
+            WriteError::Deleted => Self::Deleted,
+            WriteError::NotFound => Self::NotFound,
+            WriteError::Policy => Self::Policy,
+            WriteError::Storage(error) => Self::Storage(error),
+            // `WriteError` may grow; whatever is new, nothing is known to be durable.
+            _ => Self::Closed,
+        }
+    }
+}
+
+/// A write about to be made; `await` it. Done when it is durable here.
+#[must_use = "await it"]
+pub struct Store<'a, K> {
+    collection: &'a Collection<K>,
+    content: Content,
+    tag: Option<Result<Tag, TagError>>,
+    who: Who,
+    audience: Vec<KeyTag>,
+    properties: Vec<(String, Vec<KeyTag>)>,
+}
+
+/// A removal about to be made; `await` it. Done when it is durable here.
+#[must_use = "await it"]
+pub struct Remove<'a, K> {
+    collection: &'a Collection<K>,
+    tag: Result<Tag, TagError>,
+    who: Who,
+}
+
+#[derive(Default)]
+struct Who {
+    author: Option<KeyTag>,
+    owner: Option<KeyTag>,
+}
+
+impl<K: CollectionKind> Collection<K> {
+    /// Stores JSON, text or bytes. Without a tag, an immutable item has its content's hash, and
+    /// any other a fresh name.
+    pub fn store(&self, content: impl Into<Content>) -> Store<'_, K> {
+        Store {
+            collection: self,
+            content: content.into(),
+            tag: None,
+            who: Who::default(),
+            audience: Vec::new(),
+            properties: Vec::new(),
+        }
+    }
+
+    /// Removes the owner's item under a tag, everywhere.
+    pub fn remove(&self, tag: impl IntoTag) -> Remove<'_, K> {
+        Remove {
+            collection: self,
+            tag: tag.into_tag(),
+            who: Who::default(),
+        }
+    }
+
+    fn signers_of(&self, who: &Who) -> Result<Signers, StoreError> {
+        let keyring = self.peer.keyring();
+        let held = |tag: &KeyTag| keyring.get(tag).ok_or(StoreError::NoKeys);
+        let author: Arc<KeySet> = match &who.author {
+            Some(tag) => held(tag)?,
+            None => keyring.author().ok_or(StoreError::NoKeys)?,
+        };
+        let owner = who.owner.filter(|owner| *owner != author.tag());
+        Ok(Signers {
+            author,
+            owner: owner.map(|owner| held(&owner)).transpose()?,
+        })
+    }
+
+    async fn write(&self, writing: Writing, signers: Signers) -> Result<Written, StoreError> {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Write {
+            writing,
+            signers,
+            reply,
+        };
+        self.channel
+            .inbox
+            .send(command)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        Ok(done.await.map_err(|_| StoreError::Closed)??)
+    }
+
+    async fn audience(&self, tags: &[KeyTag]) -> Result<Vec<Audience>, StoreError> {
+        let credentials = Credentials::of(&self.peer);
+        let mut audience = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let key = credentials.encryption_key(tag).await;
+            let key = key.ok_or(StoreError::UnknownAudience(*tag))?;
+            audience.push(Audience {
+                kid: Kid::new(*tag),
+                key,
+            });
+        }
+        Ok(audience)
+    }
+}
+
+impl<K: CollectionKind> Store<'_, K> {
+    /// Under this tag; ignored for immutable items.
+    pub fn tag(mut self, tag: impl IntoTag) -> Self {
+        self.tag = Some(tag.into_tag());
+        self
+    }
+
+    /// Signed by this held key set and not the default one.
+    pub const fn author(mut self, author: KeyTag) -> Self {
+        self.who.author = Some(author);
+        self
+    }
+
+    /// For this team, whose keys are held.
+    pub const fn owner(mut self, owner: KeyTag) -> Self {
+        self.who.owner = Some(owner);
+        self
+    }
+
+    /// Sealed to these tags, any number; nobody else can read it. The author can only if among
+    /// them.
+    pub fn seal_to(mut self, audience: impl IntoIterator<Item = KeyTag>) -> Self {
+        self.audience.extend(audience);
+        self
+    }
+
+    /// Of a JSON object stored in plain, seals one property to these tags.
+    pub fn seal_property(
+        mut self,
+        name: impl Into<String>,
+        audience: impl IntoIterator<Item = KeyTag>,
+    ) -> Self {
+        self.properties
+            .push((name.into(), audience.into_iter().collect()));
+        self
+    }
+
+    async fn run(mut self) -> Result<Tag, StoreError> {
+        let signers = self.collection.signers_of(&self.who)?;
+        let author = signers.author.tag();
+        let owner = signers.owner.as_ref().map_or(author, |owner| owner.tag());
+        let named = match self.tag.take() {
+            Some(tag) => tag?,
+            // Of immutable content the replica computes it.
+            None => {
+                let nonce = random::bytes().map_err(|_| StoreError::NoRandom)?;
+                Tag::made_by(&owner, &nonce)
+            }
+        };
+        let binding = Binding {
+            owner,
+            author,
+            col: self.collection.id().as_str().into(),
+            tag: (K::KIND != Kind::Immutable).then(|| named.as_str().into()),
+            prop: None,
+        };
+        self.seal_properties(&binding).await?;
+        let (payload, cty) = self.content.encode();
+        self.audience.sort_unstable();
+        self.audience.dedup();
+        let content = if self.audience.is_empty() {
+            Sealable::Plain {
+                payload,
+                cty: cty.map(Into::into),
+            }
+        } else {
+            let audience = self.collection.audience(&self.audience).await?;
+            let jwe = seal::seal(&payload, cty, &binding, &audience)?;
+            let mut audience: Vec<Tag> = self.audience.iter().map(KeyTag::tag).collect();
+            audience.sort_unstable();
+            Sealable::Sealed {
+                jwe: Bytes::from(jwe),
+                audience,
+            }
+        };
+        let writing = Writing {
+            tag: named,
+            content,
+        };
+        Ok(self.collection.write(writing, signers).await?.tag)
+    }
+
+    async fn seal_properties(&mut self, binding: &Binding) -> Result<(), StoreError> {
+        for (name, tags) in std::mem::take(&mut self.properties) {
+            let audience = self.collection.audience(&tags).await?;
+            let Content::Json(serde_json::Value::Object(object)) = &mut self.content else {
+                return Err(StoreError::NotAnObject);
+            };
+            seal::seal_properties(object, &[&name], binding, &audience)?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: CollectionKind> Remove<'_, K> {
+    /// Signed by this held key set and not the default one.
+    pub const fn author(mut self, author: KeyTag) -> Self {
+        self.who.author = Some(author);
+        self
+    }
+
+    /// For this team, whose keys are held.
+    pub const fn owner(mut self, owner: KeyTag) -> Self {
+        self.who.owner = Some(owner);
+        self
+    }
+
+    async fn run(self) -> Result<(), StoreError> {
+        let signers = self.collection.signers_of(&self.who)?;
+        let writing = Writing {
+            tag: self.tag?,
+            content: Sealable::Tombstone,
+        };
+        self.collection.write(writing, signers).await.map(|_| ())
+    }
+}
+
+impl<'a, K: CollectionKind> IntoFuture for Store<'a, K> {
+    type Output = Result<Tag, StoreError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<'a, K: CollectionKind> IntoFuture for Remove<'a, K> {
+    type Output = Result<(), StoreError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}

@@ -1,0 +1,242 @@
+//! A peer: a store, the keys that are here, the collections that are open, and links to services.
+
+mod driver;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use driver::Driver;
+pub(crate) use driver::{Command, Signers, Statuses};
+use flexstore_core::link::{DialError, Dialer, Dialing};
+use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
+use flexstore_core::sync::{Replica, Settings, Transfer};
+use flexstore_core::wire::CloseReason;
+use flexstore_core::{CollectionId, CollectionIdError};
+use service::Services;
+use tokio::sync::{mpsc, watch};
+
+use crate::collection::{Channel, CollectionKind, OpenCollection};
+use crate::credentials::{Credentials, Keyring};
+use crate::random;
+
+/// Commands to one collection that wait before their senders do.
+const INBOX: usize = 1024;
+
+/// Why a peer or a collection cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The name is none.
+    #[error(transparent)]
+    Name(#[from] CollectionIdError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandom,
+    /// The collection is open with other settings.
+    #[error("the collection is open with other settings")]
+    OtherSettings,
+    /// There is no tokio runtime around the call.
+    #[error("a peer needs a tokio runtime")]
+    NoRuntime,
+}
+
+/// How a collection stands with one service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ServiceState {
+    /// Trying to connect.
+    #[default]
+    Connecting,
+    /// The last try failed; another follows.
+    Unreachable(DialError),
+    /// Connected: comparing and transferring.
+    Transferring,
+    /// Everything is here, and new items come and go at once.
+    Live,
+    /// One side ended it; another try follows.
+    Closed(CloseReason),
+}
+
+/// How a collection stands with one service, and how far the transfer is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceStatus {
+    /// The state.
+    pub state: ServiceState,
+    /// Items and bytes, done and expected, since the link was made.
+    pub transfer: Transfer,
+}
+
+impl ServiceStatus {
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state == ServiceState::Live && self.transfer.acknowledged >= self.transfer.to_send
+    }
+}
+
+/// One app on one device: a store, keys and collections. Cheap to clone; all clones are one peer.
+#[derive(Clone)]
+pub struct Peer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Arc<dyn Storage>,
+    keyring: Arc<Keyring>,
+    replica: [u8; 16],
+    history: watch::Receiver<History>,
+    open: Mutex<BTreeMap<CollectionId, (Settings, Channel)>>,
+    services: Arc<Services>,
+}
+
+/// For a peer that stays offline.
+struct NoDialer;
+
+impl Dialer for NoDialer {
+    fn dial(&self, _: &str) -> Dialing {
+        Box::pin(async { Err(DialError::UnknownService) })
+    }
+}
+
+impl Peer {
+    /// Opens a peer that stays offline.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(storage: Arc<dyn Storage>) -> Result<Self, OpenError> {
+        Self::connected(storage, NoDialer)
+    }
+
+    /// Opens a peer that reaches services through a dialer, such as `Transports` of
+    /// `flexstore-transports`. One store belongs to one peer at a time.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn connected(
+        storage: Arc<dyn Storage>,
+        dialer: impl Dialer + 'static,
+    ) -> Result<Self, OpenError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(OpenError::NoRuntime);
+        }
+        let (news, history) = watch::channel(History::default());
+        storage.watch(Box::new(move |progress| {
+            news.send_modify(|news| news.push(progress))
+        }));
+        let replica = replica_id(&*storage)?;
+        let services = Arc::new(Services::new(Arc::new(dialer), Arc::new(AtomicU64::new(1))));
+        let inner = Inner {
+            storage,
+            keyring: Arc::default(),
+            replica,
+            history,
+            open: Mutex::default(),
+            services,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The keys.
+    #[must_use]
+    pub const fn credentials(&self) -> Credentials<'_> {
+        Credentials::of(self)
+    }
+
+    /// A collection by its name. Set what it is to have, then call
+    /// [`open`](OpenCollection::open).
+    #[must_use]
+    pub fn collection<'a, K: CollectionKind>(&'a self, name: &'a str) -> OpenCollection<'a, K> {
+        OpenCollection::new(self, name)
+    }
+
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.inner.keyring
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.inner.services
+    }
+
+    pub(crate) fn channel(
+        &self,
+        id: CollectionId,
+        settings: Option<Settings>,
+    ) -> Result<Channel, OpenError> {
+        // Held while the replica opens, which for one store must not happen twice at a time.
+        let mut open = self
+            .inner
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((was, channel)) = open.get(&id)
+            && !channel.inbox.is_closed()
+        {
+            let same = |settings: &Settings| {
+                (&settings.policy, &settings.filter, settings.rest_ms)
+                    == (&was.policy, &was.filter, was.rest_ms)
+            };
+            if settings.as_ref().is_some_and(|settings| !same(settings)) {
+                return Err(OpenError::OtherSettings);
+            }
+            return Ok(channel.clone());
+        }
+        let mut settings = settings.unwrap_or_default();
+        settings.replica = self.inner.replica;
+        let storage = Arc::clone(&self.inner.storage);
+        let replica = Replica::open(storage, id.clone(), settings.clone())?;
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let register = replica.register().clone();
+        let (driver, changes, status) = Driver::new(replica, commands, self.inner.history.clone());
+        tokio::spawn(driver.run());
+        let channel = Channel {
+            register,
+            inbox,
+            changes,
+            status,
+        };
+        open.insert(id, (settings, channel.clone()));
+        Ok(channel)
+    }
+}
+
+impl Peer {
+    /// Ends all links and collections, and waits until they have let go of the store. Writes that
+    /// were not acknowledged by then fail. The store itself closes when the last handle of a
+    /// collection and of the peer is dropped.
+    pub async fn close(&self) {
+        let channels: Vec<Channel> = {
+            let mut open = self
+                .inner
+                .open
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *open)
+                .into_values()
+                .map(|(_, channel)| channel)
+                .collect()
+        };
+        self.inner.services.close();
+        for channel in channels {
+            let _ = channel.inbox.send(Command::Close).await;
+            channel.inbox.closed().await;
+        }
+    }
+}
+
+/// The store's own random name, made once.
+fn replica_id(storage: &dyn Storage) -> Result<[u8; 16], OpenError> {
+    const KEY: &[u8] = b"replica";
+    if let Some(id) = storage.get(Table::Meta, KEY)? {
+        return Ok(id[..].try_into().map_err(|_| StorageError::Damaged)?);
+    }
+    let id = random::bytes::<16>().map_err(|_| OpenError::NoRandom)?;
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, KEY, id.to_vec());
+    storage.submit(batch)?;
+    Ok(id)
+}
