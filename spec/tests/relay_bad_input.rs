@@ -1,6 +1,8 @@
 //! What a hostile client sends to the real relay: the link that sent it is closed with a reason,
 //! and a healthy client on the same relay notices nothing.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! Figures of the relay as it is: throughput each way and latency of a live push. Not run by
 //! default: `cargo test --release -p flexstore-spec --test relay_figures -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! The real relay under peers that hold resources: who reads nothing, who never finishes a request,
 //! who connects too often. Others are served meanwhile.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::{Read as _, Write as _};

@@ -1,5 +1,7 @@
 //! The real relay, and clients that sync through it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -224,21 +224,14 @@ impl Client {
     }
 
     /// Goes on until something holds.
-    #[track_caller]
-    pub fn until(
-        &mut self,
-        what: &'static str,
-        mut holds: impl FnMut(&Self) -> bool,
-    ) -> impl Future<Output = ()> {
-        async move {
-            let steps = async {
-                while !holds(self) {
-                    self.step().await;
-                }
-            };
-            let in_time = timeout(PATIENCE, steps).await.is_ok();
-            assert!(in_time, "in vain: {what}; {}", self.state());
-        }
+    pub async fn until(&mut self, what: &'static str, mut holds: impl FnMut(&Self) -> bool) {
+        let steps = async {
+            while !holds(self) {
+                self.step().await;
+            }
+        };
+        let in_time = timeout(PATIENCE, steps).await.is_ok();
+        assert!(in_time, "in vain: {what}; {}", self.state());
     }
 
     pub fn len(&self) -> usize {
