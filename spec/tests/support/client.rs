@@ -189,6 +189,7 @@ impl Client {
                     self.stored.insert(ticket);
                 }
                 Output::Synchronized { .. } => self.live = true,
+                Output::Refused { reason, .. } => panic!("refused: {reason:?}"),
                 Output::Progress { transfer, .. } => self.transfer = transfer,
                 _ => {}
             }
@@ -230,24 +231,31 @@ impl Client {
     }
 
     /// Goes on until something holds.
-    #[track_caller]
-    pub fn until(
-        &mut self,
-        what: &'static str,
-        mut holds: impl FnMut(&Self) -> bool,
-    ) -> impl Future<Output = ()> {
-        async move {
-            let steps = async {
-                while !holds(self) {
-                    self.step().await;
-                }
-            };
-            assert!(timeout(PATIENCE, steps).await.is_ok(), "in vain: {what}");
-        }
+    pub async fn until(&mut self, what: &'static str, mut holds: impl FnMut(&Self) -> bool) {
+        let steps = async {
+            while !holds(self) {
+                self.step().await;
+            }
+        };
+        let in_time = timeout(PATIENCE, steps).await.is_ok();
+        assert!(in_time, "in vain: {what}; {}", self.state());
     }
 
     pub fn len(&self) -> usize {
         self.replica.index().len()
+    }
+
+    fn state(&self) -> String {
+        format!(
+            "connected {}, live {}, waiting {}, closed {:?}, {} records, {} stored, {:?}",
+            self.is_connected(),
+            self.live,
+            self.replica.is_waiting(),
+            self.closed,
+            self.len(),
+            self.stored.len(),
+            self.transfer
+        )
     }
 
     /// The digests of the set.
@@ -268,7 +276,7 @@ impl Client {
         self.live && !self.replica.is_waiting()
     }
 
-    /// Something was sent, and all of it is acknowledged by the relay as durable.
+    /// Something was sent, and everything that was is durable at the relay.
     pub fn is_acknowledged(&self) -> bool {
         let Transfer {
             sent,
@@ -277,5 +285,21 @@ impl Client {
             ..
         } = self.transfer;
         sent > 0 && acknowledged == to_send
+    }
+
+    /// Goes on until a write is durable here and at the relay.
+    pub async fn until_acknowledged(&mut self, written: &Written) {
+        self.until("acknowledged", |client| {
+            client.stored.contains(&written.ticket) && client.is_acknowledged()
+        })
+        .await;
+    }
+
+    /// Goes on until a record is durable here.
+    pub async fn until_has(&mut self, written: &Written) {
+        self.until("pushed", |client| {
+            client.replica.index().contains(&written.stamp)
+        })
+        .await;
     }
 }
