@@ -18,7 +18,7 @@ use crate::terminal::Bar;
 /// The collection of the cities.
 pub(crate) const CITIES: &str = "cities";
 /// Reads and writes that are under way at a time. Writers that wait together share one fsync.
-const AT_A_TIME: usize = 64;
+const AT_A_TIME: usize = 256;
 /// How long anything on one machine may take before the play is called off.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

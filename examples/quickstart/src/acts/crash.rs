@@ -8,7 +8,7 @@ use flexstore::{
     Change, Changes, Collection, MemoryStorage, Mutable, Peer, ServiceState, Source, Tag,
 };
 use flexstore_transports::Transports;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::report::Report;
@@ -35,23 +35,21 @@ pub(crate) async fn play(stage: &mut Stage, report: &mut Report) -> Result<()> {
     let before = transfer(&alice, &service).acknowledged;
     let updates = alice.updates();
     let notes = notes(&stage.cities);
-    let writing = {
-        let (alice, notes, both) = (alice.clone(), notes.clone(), stage.both());
-        let label = "Alice writes meanwhile";
-        tokio::spawn(async move { store_all(label, &alice, &notes, both).await })
-    };
+    let label = "Alice writes meanwhile";
+    let writing = store_all(label, &alice, &notes, stage.both());
     let enough = before + notes.len() as u64 / 4;
     let mut progress = alice.progress();
-    let acknowledging = progress.wait_for(|all| {
-        let status = all.get(&*service);
-        status.is_some_and(|status| status.transfer.acknowledged >= enough)
-    });
-    within("the relay to acknowledge a quarter", acknowledging).await??;
     let process = stage.relay.id();
-    let status = stage.relay.kill().await?;
-    let killed = Instant::now();
-    report.say(&format!("the relay, process {process}, is killed"));
-    let tags = writing.await??;
+    let killing = async {
+        let acknowledging = progress.wait_for(|all| {
+            let status = all.get(&*service);
+            status.is_some_and(|status| status.transfer.acknowledged >= enough)
+        });
+        within("the relay to acknowledge a quarter", acknowledging).await??;
+        Ok((stage.relay.kill().await?, Instant::now()))
+    };
+    let (tags, (status, killed)) = tokio::try_join!(writing, killing)?;
+    report.say(&format!("the relay, process {process}, was killed"));
 
     // What the relay had acknowledged until then: of the records in the order in which they became
     // durable and went out, the first so many.
@@ -61,7 +59,7 @@ pub(crate) async fn play(stage: &mut Stage, report: &mut Report) -> Result<()> {
     });
     within("Alice to notice", gone).await??;
     let acknowledged = transfer(&alice, &service).acknowledged - before;
-    let written = written(updates).await?;
+    let written = within("all updates", written(updates, tags.len())).await??;
     let wrote = tags.len() as u64;
     report.check(
         status.signal() == Some(SIGKILL) && acknowledged > 0 && acknowledged < wrote,
@@ -129,11 +127,11 @@ fn notes(cities: &[Value]) -> Vec<Value> {
         .collect()
 }
 
-/// What was written here, in order, of the changes so far.
-async fn written(mut updates: Changes) -> Result<Vec<Change>> {
-    let mut written = Vec::new();
-    while let Some(Some(change)) = updates.next().now_or_never() {
-        let change = change?;
+/// The next so many changes that were written here, in order.
+async fn written(mut updates: Changes, count: usize) -> Result<Vec<Change>> {
+    let mut written = Vec::with_capacity(count);
+    while written.len() < count {
+        let change = updates.next().await.ok_or("no more updates")??;
         if *change.source() == Source::Written {
             written.push(change);
         }
