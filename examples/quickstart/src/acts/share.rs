@@ -56,7 +56,7 @@ pub(crate) async fn play(stage: &mut Stage, report: &mut Report) -> Result<()> {
     let name = stage.cities[0]["name"].as_str().unwrap_or_default();
     report.check(
         item.is_open() && !text.contains(name) && !payload.contains(name),
-        &format!("what the relay handed on of \"{name}\" does not contain the name"),
+        &format!("the record of \"{name}\" as the relay has it holds no such words"),
     );
     stage.tags = tags;
     Ok(())
