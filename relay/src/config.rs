@@ -1,0 +1,127 @@
+//! What can be set, and the defaults of all of it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flexstore_storage::Engine;
+use serde::Deserialize;
+
+/// What a relay is started with. Every field has a default that works.
+///
+/// ```
+/// let config: flexstore_relay::Config = "listen = '127.0.0.1:0'".parse()?;
+/// assert_eq!(config.listen.port(), 0);
+/// assert!("lisen = 'x'".parse::<flexstore_relay::Config>().is_err());
+/// # Ok::<(), flexstore_relay::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen; port 0 for a free one. `127.0.0.1:3000` by default.
+    pub listen: SocketAddr,
+    /// The data directory, made if it is not there. `flexstore-data` by default.
+    pub data: PathBuf,
+    /// The storage engine, `fjall` by default.
+    pub storage: EngineName,
+    /// Memory for blocks that were read from the disk, in MiB. 32 by default; the engine's least
+    /// if less.
+    pub cache_mib: u64,
+    /// The most connections at a time; who comes beyond is answered 503. 10,000 by default.
+    pub max_connections: usize,
+    /// The most collections open at a time; a channel for another is closed with `Limit`. 10,000
+    /// by default.
+    pub max_collections: usize,
+    /// After how many seconds a collection that nobody uses gives its memory back. 60 by default.
+    pub idle_seconds: u64,
+    /// For how many seconds a peer may take nothing of what is sent to it. 20 by default.
+    pub stall_seconds: u64,
+    /// Web pages of these origins may connect. None by default: a request that names an origin
+    /// comes from a page, and pages have not been asked in.
+    pub origins: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            data: PathBuf::from("flexstore-data"),
+            storage: EngineName::Fjall,
+            cache_mib: 32,
+            max_connections: 10_000,
+            max_collections: 10_000,
+            idle_seconds: 60,
+            stall_seconds: 20,
+            origins: Vec::new(),
+        }
+    }
+}
+
+/// The name of a storage engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// The default.
+    #[default]
+    Fjall,
+    /// The other.
+    Sled,
+}
+
+impl From<EngineName> for Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Fjall => Self::Fjall,
+            EngineName::Sled => Self::Sled,
+        }
+    }
+}
+
+/// Why a configuration is none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has a setting that is not known or out of bounds.
+    #[error(transparent)]
+    Syntax(#[from] toml::de::Error),
+}
+
+impl std::str::FromStr for Config {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Ok(toml::from_str(text)?)
+    }
+}
+
+impl Config {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        text.parse()
+    }
+
+    pub(crate) const fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+
+    pub(crate) const fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds)
+    }
+}

@@ -1,0 +1,258 @@
+//! One open collection: the task that owns its replica.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flexstore_core::CollectionId;
+use flexstore_core::storage::{Sequence, Storage, StorageError};
+use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
+use flexstore_core::wire::{Checked, CloseReason};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+use super::outbox::Outbox;
+use super::progress::Ledger;
+use super::{Request, Shared};
+
+/// Messages that wait for a collection, at most; beyond, the links that bring more wait.
+pub(super) const MAX_INBOX: usize = 64;
+/// How often the space of displaced records is freed.
+const FREE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Between two slices of freeing.
+const FREE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What links tell a collection.
+pub(super) enum Event {
+    /// A channel was opened.
+    Join {
+        session: SessionId,
+        channel: u32,
+        outbox: Outbox,
+    },
+    /// A message came, checked.
+    Message {
+        session: SessionId,
+        message: Checked,
+    },
+    /// The channel is closed or its link is gone.
+    Leave(SessionId),
+}
+
+/// What a collection's task is made of.
+pub(super) struct Opening {
+    pub(super) id: CollectionId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) inbox: mpsc::Receiver<Event>,
+    pub(super) registry: mpsc::WeakSender<Request>,
+    /// Openings of one store do not run at the same time.
+    pub(super) one_at_a_time: Arc<Semaphore>,
+}
+
+struct Collection {
+    replica: Replica,
+    seats: BTreeMap<SessionId, (u32, Outbox)>,
+    settled: Sequence,
+}
+
+/// Opens the collection and serves it until nobody has used it for a while, or all its senders
+/// are gone.
+pub(super) async fn run(mut opening: Opening) {
+    let replica = match open(&opening).await {
+        Ok(replica) => replica,
+        Err(error) => {
+            tracing::error!(collection = %opening.id, %error, "a collection does not open");
+            return refuse_all(opening).await;
+        }
+    };
+    tracing::debug!(collection = %opening.id, records = replica.index().len(), "opened");
+    let mut ledger = opening.shared.ledger.clone();
+    let settled = ledger.borrow_and_update().settled();
+    let mut collection = Collection {
+        replica,
+        seats: BTreeMap::new(),
+        settled,
+    };
+    let mut joins = 0;
+    let mut free_at = Instant::now();
+    let mut idle_since = Instant::now();
+    loop {
+        let idle = collection.seats.is_empty();
+        let until = collection.wake_at(free_at, idle.then_some(idle_since + opening.shared.idle));
+        tokio::select! {
+            biased;
+            changed = ledger.changed(), if collection.replica.is_waiting() => {
+                if changed.is_err() {
+                    return;
+                }
+                collection.settle(&mut ledger);
+            }
+            event = opening.inbox.recv() => {
+                let mut next = event;
+                if next.is_none() {
+                    return;
+                }
+                let mut taken = 0;
+                while let Some(event) = next {
+                    joins += u64::from(matches!(event, Event::Join { .. }));
+                    collection.take(event);
+                    taken += 1;
+                    next = if taken < MAX_INBOX { opening.inbox.try_recv().ok() } else { None };
+                }
+                if collection.seats.is_empty() {
+                    idle_since = Instant::now();
+                }
+            }
+            () = tokio::time::sleep_until(until) => {
+                collection.replica.handle(now(), Input::Timeout);
+                if Instant::now() >= free_at {
+                    free_at = Instant::now() + collection.free();
+                }
+                let resting = collection.seats.is_empty() && !collection.replica.is_waiting();
+                if resting && idle_since.elapsed() >= opening.shared.idle {
+                    if opening.may_close(joins).await {
+                        tracing::debug!(collection = %opening.id, "closed");
+                        return;
+                    }
+                    idle_since = Instant::now();
+                }
+            }
+        }
+        collection.drain();
+    }
+}
+
+async fn open(opening: &Opening) -> Result<Replica, StorageError> {
+    // Closed by nobody; if it were, openings would only run side by side.
+    let _turn = opening.one_at_a_time.acquire().await;
+    let storage: Arc<dyn Storage> = Arc::clone(&opening.shared.storage);
+    let id = opening.id.clone();
+    let settings = Settings {
+        replica: opening.shared.replica,
+        ..Settings::default()
+    };
+    // Reading the whole set takes a while where it is big.
+    tokio::task::spawn_blocking(move || Replica::open(storage, id, settings))
+        .await
+        .unwrap_or_else(|_| Err(StorageError::Engine("opening was interrupted".into())))
+}
+
+/// Tells everybody who comes that there is no such collection to be had, until nobody can.
+async fn refuse_all(mut opening: Opening) {
+    if let Some(registry) = opening.registry.upgrade() {
+        let _ = registry.send(Request::Failed(opening.id.clone())).await;
+    }
+    while let Some(event) = opening.inbox.recv().await {
+        if let Event::Join {
+            channel, outbox, ..
+        } = event
+        {
+            outbox.end(channel, CloseReason::Internal);
+        }
+    }
+}
+
+impl Opening {
+    /// Asks whether nobody is on the way here. After a yes nobody will be.
+    async fn may_close(&self, joins: u64) -> bool {
+        let Some(registry) = self.registry.upgrade() else {
+            return true;
+        };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let request = Request::Idle {
+            id: self.id.clone(),
+            joins,
+            reply,
+        };
+        registry.send(request).await.is_err() || answer.await.unwrap_or(true)
+    }
+}
+
+impl Collection {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Join {
+                session,
+                channel,
+                outbox,
+            } => {
+                self.seats.insert(session, (channel, outbox));
+                let opens = false;
+                self.replica
+                    .handle(now(), Input::Connected { session, opens });
+            }
+            Event::Message { session, message } => {
+                // Of a session that was closed, what was under way may still come.
+                if self.seats.contains_key(&session) {
+                    self.replica
+                        .handle(now(), Input::Received { session, message });
+                }
+            }
+            Event::Leave(session) => {
+                if self.seats.remove(&session).is_some() {
+                    self.replica.handle(now(), Input::Disconnected(session));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, ledger: &mut watch::Receiver<Ledger>) {
+        let news: Vec<_> = {
+            let ledger = ledger.borrow_and_update();
+            let since = std::mem::replace(&mut self.settled, ledger.settled());
+            ledger.since(since).collect()
+        };
+        for progress in news {
+            self.replica.handle(now(), Input::Stored(progress));
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.replica.poll() {
+            match output {
+                Output::Send { session, message } => {
+                    if let Some((channel, outbox)) = self.seats.get(&session) {
+                        outbox.send(*channel, &message);
+                    }
+                }
+                Output::Close { session, reason } => {
+                    if let Some((channel, outbox)) = self.seats.remove(&session) {
+                        outbox.end(channel, reason);
+                    }
+                }
+                // The rest is for apps.
+                _ => {}
+            }
+        }
+    }
+
+    /// Frees a slice of what rested long enough; when to come again.
+    fn free(&mut self) -> Duration {
+        match self.replica.free_rested(now()) {
+            Ok(0) => FREE_INTERVAL,
+            Ok(_) => FREE_PAUSE,
+            Err(error) => {
+                tracing::warn!(%error, "displaced records are not freed");
+                FREE_INTERVAL
+            }
+        }
+    }
+
+    fn wake_at(&self, free_at: Instant, idle_at: Option<Instant>) -> Instant {
+        let due = self
+            .replica
+            .next_timeout()
+            .map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now())));
+        [due, idle_at]
+            .into_iter()
+            .flatten()
+            .fold(free_at, Instant::min)
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,172 @@
+//! One link: reads frames, checks the records in them, and hands them to their collections.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use flexstore_core::link::{Link, LinkError};
+use flexstore_core::sync::SessionId;
+use flexstore_core::wire::{Checked, CloseReason, MAX_CHANNELS, Message};
+use futures_util::{Stream, StreamExt as _};
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use tokio::sync::{mpsc, watch};
+
+use super::Hub;
+use super::collection::Event;
+use super::outbox::{self, Ending, Outbox};
+
+/// Records that are verified in one go, before other tasks get their turn.
+const SLICE: usize = 256;
+
+pub(super) type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> + Send>>;
+
+/// A channel's place at its collection.
+pub(super) struct Seat {
+    pub(super) session: SessionId,
+    pub(super) inbox: mpsc::Sender<Event>,
+}
+
+struct Reader {
+    hub: Hub,
+    outbox: Outbox,
+    /// Keyed by the peer's numbers; the map's hash is keyed, so the peer cannot aim for collisions.
+    seats: HashMap<u32, Seat>,
+}
+
+/// Serves a link until either side ends it or `stopping` is true.
+pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bool>) {
+    let Link {
+        mut incoming,
+        outgoing,
+        name,
+    } = link;
+    let (outbox, write) = outbox::open(outgoing, hub.stall);
+    let writer = tokio::spawn(write);
+    let mut reader = Reader {
+        hub,
+        outbox: outbox.clone(),
+        seats: HashMap::new(),
+    };
+    let ending = reader.run(&mut incoming, &mut stopping).await;
+    if let Some(Ending { channel, reason }) = ending {
+        outbox.end(channel, reason);
+    }
+    for (_, seat) in reader.seats.drain() {
+        let _ = seat.inbox.send(Event::Leave(seat.session)).await;
+    }
+    drop((reader, outbox));
+    match writer.await {
+        Ok(Some(Ending { reason, .. })) if reason != CloseReason::Done => {
+            tracing::info!(peer = %name, %reason, "closed a link");
+        }
+        _ => tracing::debug!(peer = %name, "a link is over"),
+    }
+}
+
+impl Reader {
+    /// Why to end the link; `None` if that is known or the other side did.
+    ///
+    /// Only waiting is cut short, never the handling of a frame: what a collection was told of a
+    /// session must be what stands in `seats`.
+    async fn run(
+        &mut self,
+        incoming: &mut Incoming,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Option<Ending> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.outbox.ended() => return None,
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    return Some(Ending { channel: 0, reason: CloseReason::Done });
+                }
+                next = async { self.outbox.eased().await; incoming.next().await } => next?,
+            };
+            let frame = match next {
+                Ok(frame) => frame,
+                Err(error) => return self.broken(&error),
+            };
+            let (channel, message) = match Message::decode(&frame) {
+                Ok(decoded) => decoded,
+                Err(_) => {
+                    return Some(Ending {
+                        channel: 0,
+                        reason: CloseReason::Protocol,
+                    });
+                }
+            };
+            if let Err(reason) = self.take(channel, message).await {
+                return Some(Ending { channel, reason });
+            }
+        }
+    }
+
+    fn broken(&self, error: &LinkError) -> Option<Ending> {
+        let reason = match error {
+            LinkError::TooLong => CloseReason::Limit,
+            LinkError::Protocol => CloseReason::Protocol,
+            _ => return None,
+        };
+        Some(Ending { channel: 0, reason })
+    }
+
+    async fn take(&mut self, channel: u32, message: Message) -> Result<(), CloseReason> {
+        match message {
+            Message::Open { ref collection, .. } if !self.seats.contains_key(&channel) => {
+                if self.seats.len() >= MAX_CHANNELS as usize {
+                    return Err(CloseReason::Limit);
+                }
+                let seat = self.hub.join(collection.clone()).await?;
+                let join = Event::Join {
+                    session: seat.session,
+                    channel,
+                    outbox: self.outbox.clone(),
+                };
+                give(&seat, join).await?;
+                self.seats.insert(channel, seat);
+                self.hand(channel, Checked::Plain(message)).await
+            }
+            Message::Close(_) => match self.seats.remove(&channel) {
+                Some(seat) => give(&seat, Event::Leave(seat.session)).await,
+                None => Err(CloseReason::Protocol),
+            },
+            Message::Records(texts) if texts.len() > SLICE => {
+                let mut rest = texts;
+                while !rest.is_empty() {
+                    let tail = rest.split_off(SLICE.min(rest.len()));
+                    let slice = std::mem::replace(&mut rest, tail);
+                    self.check(channel, Message::Records(slice)).await?;
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            }
+            message => self.check(channel, message).await,
+        }
+    }
+
+    async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
+        if !self.seats.contains_key(&channel) {
+            return Err(CloseReason::Protocol);
+        }
+        // Weights of a batch must not be known to who signed: the system's own random numbers.
+        let checked = message
+            .check(&mut UnwrapErr(SysRng))
+            .map_err(|violation| violation.reason())?;
+        self.hand(channel, checked).await
+    }
+
+    async fn hand(&self, channel: u32, message: Checked) -> Result<(), CloseReason> {
+        let seat = self.seats.get(&channel).ok_or(CloseReason::Protocol)?;
+        let session = seat.session;
+        give(seat, Event::Message { session, message }).await
+    }
+}
+
+/// Waits while the collection is busy: that is the back-pressure on the peer.
+async fn give(seat: &Seat, event: Event) -> Result<(), CloseReason> {
+    seat.inbox
+        .send(event)
+        .await
+        .map_err(|_| CloseReason::Internal)
+}
