@@ -34,6 +34,11 @@ pub(crate) fn process_time() -> Duration {
     time_of(ClockId::ProcessCPUTime)
 }
 
+/// Nanoseconds since some moment, the same in all processes.
+pub(crate) fn monotonic() -> u64 {
+    u64::try_from(time_of(ClockId::Monotonic).as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn time_of(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();

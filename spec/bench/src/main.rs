@@ -11,10 +11,15 @@
 //! are made in `$FLEXSTORE_BENCH_DIR`, or beside the executable.
 #![forbid(unsafe_code)]
 
+mod child;
 mod crypto;
+mod latency;
 mod machine;
+mod memory;
 mod npm;
 mod open;
+mod reconcile;
+mod replicate;
 mod report;
 mod store;
 mod work;
@@ -54,17 +59,32 @@ enum Bench {
     Open,
     /// Reconciliation, against the negentropy crate.
     Reconcile,
+    /// Items from a client to a relay and on to another client.
+    Replicate,
+    /// One item from a client to a relay and on to another client.
+    Latency,
+    /// A relay's memory for each item.
+    Memory,
     /// All of them.
     All,
 }
 
 fn main() -> ExitCode {
+    // The bench is its own relay and its own clients, in processes of their own.
+    let words: Vec<String> = std::env::args().collect();
+    if words.get(1).is_some_and(|word| word == child::WORD) {
+        return child::main(&words[2..]);
+    }
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.quick, arguments.case);
-    let benches: [(Bench, fn(&mut Report) -> Outcome); 3] = [
+    let benches: [(Bench, fn(&mut Report) -> Outcome); 7] = [
         (Bench::Crypto, crypto::run),
         (Bench::Store, store::run),
         (Bench::Open, open::run),
+        (Bench::Reconcile, reconcile::run),
+        (Bench::Replicate, replicate::run),
+        (Bench::Latency, latency::run),
+        (Bench::Memory, memory::run),
     ];
     for (bench, run) in benches {
         if (arguments.bench == bench || arguments.bench == Bench::All)
