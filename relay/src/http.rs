@@ -176,7 +176,6 @@ impl Door {
             .header_read_timeout(HEADER_TIMEOUT)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_REQUEST_BYTES)
-            .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut stopping = self.stopping.clone();
@@ -241,6 +240,9 @@ impl Door {
 fn respond(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *answer.status_mut() = status;
+    // One request for each connection: whoever wants more wants a link.
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
     if status == StatusCode::UPGRADE_REQUIRED {
         let websocket = HeaderValue::from_static("websocket");
         answer.headers_mut().insert(header::UPGRADE, websocket);

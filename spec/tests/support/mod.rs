@@ -1,0 +1,7 @@
+//! What the black-box tests of the relay share: the real binary as a child, clients made of a bare
+//! `Replica` over a WebSocket link, and bytes written by hand.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+pub mod client;
+pub mod raw;
+pub mod relay;
