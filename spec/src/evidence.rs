@@ -23,6 +23,8 @@ pub(crate) enum Find {
     Value(&'static str, &'static str),
     /// The number of passing `compile_fail` doctests whose name holds the text.
     CompileFail(&'static str),
+    /// The number of passing tests whose name holds the text.
+    Passed(&'static str),
 }
 
 /// What was found.
@@ -44,7 +46,8 @@ pub(crate) fn find(what: Find, stdout: &[String]) -> Option<Figure> {
         Find::Accept(name) => ("accept", name, None, "figure"),
         Find::Ratio(bench, case) => ("bench", bench, Some(case), "ratio"),
         Find::Value(bench, case) => ("bench", bench, Some(case), "value"),
-        Find::CompileFail(of) => return compile_fail(of, stdout),
+        Find::CompileFail(of) => return passing(of, " - compile fail ... ok", "doctests", stdout),
+        Find::Passed(of) => return passing(of, " ... ok", "tests", stdout),
     };
     let hits: Vec<Json> = objects(stdout)
         .filter(|object| object[key] == wanted)
@@ -81,18 +84,15 @@ pub(crate) fn objects(stdout: &[String]) -> impl Iterator<Item = Json> + '_ {
     })
 }
 
-fn compile_fail(of: &str, stdout: &[String]) -> Option<Figure> {
+fn passing(of: &str, end: &str, unit: &str, stdout: &[String]) -> Option<Figure> {
     let passed = stdout
         .iter()
-        .filter_map(|line| {
-            line.strip_prefix("test ")?
-                .strip_suffix(" - compile fail ... ok")
-        })
+        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(end))
         .filter(|name| name.contains(of))
         .count();
     (passed > 0).then(|| Figure {
         figure: u32::try_from(passed).ok().map(f64::from),
-        unit: "doctests".to_owned(),
+        unit: unit.to_owned(),
         held: None,
         fsync_ms: None,
         seed: None,

@@ -130,7 +130,12 @@ fn show(place: &Place, source: &'static Source, size: Size) -> Run {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    let run = job.run(place, &format!("accept-{log}"));
+    let mut run = job.run(place, &format!("accept-{log}"));
+    if source.vectors && std::env::var_os("FLEXSTORE_VECTORS").is_none() {
+        // Its tests passed by being skipped, which shows nothing.
+        println!("        FLEXSTORE_VECTORS is not set: no evidence");
+        run.stdout.clear();
+    }
     println!(
         "        {} after {:.1} s, log {}",
         run.end,

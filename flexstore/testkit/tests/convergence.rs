@@ -37,9 +37,9 @@ fn random_histories_converge() {
     // A history that does nothing would prove nothing.
     assert!(tally.written > histories && tally.removed > histories / 4 && tally.refused > 0);
     println!(
-        "{{\"accept\":\"convergence\",\"figure\":\"{histories} histories from seed {seed}, {} writes, \
-         {} removals, {} restarts, {} refusals, {} archived, 0 differences\",\
-         \"goal\":\"0 differences\",\"held\":true}}",
+        "{{\"accept\":\"convergence/histories\",\"figure\":{histories},\"unit\":\"histories\",\
+         \"seed\":{seed},\"writes\":{},\"removals\":{},\"restarts\":{},\"refusals\":{},\
+         \"archived\":{},\"differences\":0,\"held\":true}}",
         tally.written, tally.removed, tally.restarts, tally.refused, tally.archived
     );
 }
