@@ -17,6 +17,22 @@ fn items() -> usize {
     std::env::var("ITEMS").map_or(50_000, |items| items.parse().unwrap())
 }
 
+/// The median cost of an fsync here and now, which durable figures are to be read against.
+fn fsync(dir: &tempfile::TempDir) -> Duration {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(dir.path().join("probe")).unwrap();
+    let mut times: Vec<Duration> = (0..101)
+        .map(|_| {
+            file.write_all(&[0; 1700]).unwrap();
+            let start = Instant::now();
+            file.sync_data().unwrap();
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[50]
+}
+
 fn fresh(dir: &tempfile::TempDir, number: u8) -> Client {
     let store = dir.path().join(format!("client-{number}"));
     let store = flexstore_storage::open(store, Options::default()).unwrap();
@@ -91,8 +107,9 @@ async fn latency_of_a_live_push() {
         .collect();
     latencies.sort();
     println!(
-        "live push, durable at three hops: median {:?}, p99 {:?}",
+        "live push, durable at three hops: median {:?}, p99 {:?}; one fsync {:?}",
         latencies[latencies.len() / 2],
-        latencies[latencies.len() * 99 / 100]
+        latencies[latencies.len() * 99 / 100],
+        fsync(&data)
     );
 }

@@ -8,7 +8,7 @@ use flexstore_core::CollectionId;
 use flexstore_core::storage::{Sequence, Storage, StorageError};
 use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, CloseReason};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
@@ -34,6 +34,8 @@ pub(super) enum Event {
     Message {
         session: SessionId,
         message: Checked,
+        /// Where the message asks for something: let go of when the answers are in the outbox.
+        turn: Option<OwnedSemaphorePermit>,
     },
     /// The channel is closed or its link is gone.
     Leave(SessionId),
@@ -53,6 +55,8 @@ struct Collection {
     replica: Replica,
     seats: BTreeMap<SessionId, (u32, Outbox)>,
     settled: Sequence,
+    /// Of the requests that are being answered.
+    turns: Vec<OwnedSemaphorePermit>,
 }
 
 /// Opens the collection and serves it until nobody has used it for a while, or all its senders
@@ -72,6 +76,7 @@ pub(super) async fn run(mut opening: Opening) {
         replica,
         seats: BTreeMap::new(),
         settled,
+        turns: Vec::new(),
     };
     let mut joins = 0;
     let mut free_at = Instant::now();
@@ -181,7 +186,12 @@ impl Collection {
                 self.replica
                     .handle(now(), Input::Connected { session, opens });
             }
-            Event::Message { session, message } => {
+            Event::Message {
+                session,
+                message,
+                turn,
+            } => {
+                self.turns.extend(turn);
                 // Of a session that was closed, what was under way may still come.
                 if self.seats.contains_key(&session) {
                     self.replica
@@ -224,6 +234,7 @@ impl Collection {
                 _ => {}
             }
         }
+        self.turns.clear();
     }
 
     /// Frees a slice of what rested long enough; when to come again.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flexstore_core::link::{Link, LinkError};
@@ -10,7 +11,7 @@ use flexstore_core::wire::{Checked, CloseReason, MAX_CHANNELS, Message};
 use futures_util::{Stream, StreamExt as _};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::Hub;
 use super::collection::Event;
@@ -32,6 +33,9 @@ struct Reader {
     outbox: Outbox,
     /// Keyed by the peer's numbers; the map's hash is keyed, so the peer cannot aim for collisions.
     seats: HashMap<u32, Seat>,
+    /// One request at a time is answered: only then is it known how much waits for the peer, and
+    /// whether it may ask for more.
+    turn: Arc<Semaphore>,
 }
 
 /// Serves a link until either side ends it or `stopping` is true.
@@ -47,6 +51,7 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         hub,
         outbox: outbox.clone(),
         seats: HashMap::new(),
+        turn: Arc::new(Semaphore::new(1)),
     };
     let ending = reader.run(&mut incoming, &mut stopping).await;
     if let Some(Ending { channel, reason }) = ending {
@@ -81,7 +86,11 @@ impl Reader {
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     return Some(Ending { channel: 0, reason: CloseReason::Done });
                 }
-                next = async { self.outbox.eased().await; incoming.next().await } => next?,
+                next = async {
+                    drop(self.turn.acquire().await);
+                    self.outbox.eased().await;
+                    incoming.next().await
+                } => next?,
             };
             let frame = match next {
                 Ok(frame) => frame,
@@ -159,7 +168,18 @@ impl Reader {
     async fn hand(&self, channel: u32, message: Checked) -> Result<(), CloseReason> {
         let seat = self.seats.get(&channel).ok_or(CloseReason::Protocol)?;
         let session = seat.session;
-        give(seat, Event::Message { session, message }).await
+        let asks = !matches!(
+            message,
+            Checked::Records(_) | Checked::Plain(Message::Acknowledge(_))
+        );
+        // Free: nothing was read since the last request was answered.
+        let turn = asks.then(|| Arc::clone(&self.turn).try_acquire_owned().ok());
+        let message = Event::Message {
+            session,
+            message,
+            turn: turn.flatten(),
+        };
+        give(seat, message).await
     }
 }
 

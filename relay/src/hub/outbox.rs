@@ -106,11 +106,13 @@ pub(super) fn open(
         ending: Arc::new(sender),
     };
     let write = async move {
-        let ended = tokio::select! {
+        let emptied = tokio::select! {
             biased;
-            ended = ending.wait_for(Option::is_some) => ended.ok().and_then(|ending| *ending),
-            ended = empty(&mut outgoing, &mut frames, &load, stall) => ended,
+            _ = ending.wait_for(Option::is_some) => None,
+            emptied = empty(&mut outgoing, &mut frames, &load, stall) => emptied,
         };
+        // Also where the queue was seen to close just before the reason for it was.
+        let ended = ending.borrow().or(emptied);
         // Whoever waits for the peer to read need not wait any more.
         load.bytes.store(0, Ordering::Relaxed);
         load.frames.store(0, Ordering::Relaxed);
