@@ -335,6 +335,7 @@ mod tests {
         ci: &[],
         soak: None,
         in_ci: true,
+        vectors: false,
     };
     static TEST: Line = Line {
         name: "a/b",

@@ -1,13 +1,14 @@
 //! The rows of a collection on disk, and what is read from them.
 //!
 //! ```text
-//! Register  number ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
-//! Body      number ‖ digest                              ->  the record's text
-//! Resting   number ‖ digest                              ->  when ‖ successor
-//! Meta      "c" ‖ kind/name                              ->  number
+//! Register  place ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
+//! Body      place ‖ digest                               ->  the record's text
+//! Resting   place ‖ digest                               ->  when ‖ successor
+//! Meta      "c" ‖ kind/name                              ->  nothing
 //! ```
 //!
-//! Numbers are big-endian; `number` is the collection's own, 4 bytes, given out by this store.
+//! Numbers are big-endian; `place` is the first half of the SHA-256 of `kind/name`, so that
+//! opening a collection needs no look-up and leaves no trace until something is written.
 //! `life` is 0 for a tombstone and 1 for an item, so that an owner's tombstones are found without
 //! a walk over all versions.
 
@@ -112,7 +113,7 @@ impl Row {
         let (key, author) = key.split_last_chunk::<32>()?;
         let (_, key) = key.split_last()?;
         let (key, owner) = key.split_last_chunk::<32>()?;
-        let tag = key.get(4..)?.strip_suffix(&[0])?;
+        let tag = key.get(16..)?.strip_suffix(&[0])?;
         let (flags, value) = value.split_first()?;
         let (iat, mut value) = value.split_first_chunk::<8>()?;
         let mut next = |flag| -> Option<Option<Digest>> {
@@ -155,41 +156,36 @@ pub struct Resting {
 pub struct Register {
     storage: Arc<dyn Storage>,
     id: CollectionId,
-    number: [u8; 4],
+    place: [u8; 16],
 }
 
 impl Register {
-    /// Of a collection; gives it a number if the store does not know it. Calls for one store must
-    /// not run at the same time.
+    /// Of a collection in a store; touches nothing.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, id: CollectionId) -> Self {
+        let mut place = [0; 16];
+        place.copy_from_slice(&Digest::of(id.as_str().as_bytes()).as_bytes()[..16]);
+        Self { storage, id, place }
+    }
+
+    /// The collections of which a store holds anything.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn open(storage: Arc<dyn Storage>, id: CollectionId) -> Result<Self, StorageError> {
-        let key = [b"c", id.as_str().as_bytes()].concat();
-        if let Some(number) = storage.get(Table::Meta, &key)? {
-            let number = number[..].try_into().map_err(|_| StorageError::Damaged)?;
-            return Ok(Self {
-                storage,
-                id,
-                number,
-            });
-        }
-        let mut greatest = 0;
-        storage.scan(Table::Meta, b"c", b"d", &mut |_, value| {
-            if let Ok(bytes) = value.try_into() {
-                greatest = greatest.max(u32::from_be_bytes(bytes));
-            }
+    pub fn collections(storage: &dyn Storage) -> Result<Vec<CollectionId>, StorageError> {
+        let mut found = Vec::new();
+        storage.scan(Table::Meta, b"c", b"d", &mut |key, _| {
+            let name = key.get(1..).and_then(|name| str::from_utf8(name).ok());
+            found.extend(name.and_then(|name| CollectionId::parse(name).ok()));
             ControlFlow::Continue(())
         })?;
-        let number = (greatest + 1).to_be_bytes();
-        let mut batch = Batch::new();
-        batch.put(Table::Meta, key, number.to_vec());
-        storage.submit(batch)?;
-        Ok(Self {
-            storage,
-            id,
-            number,
-        })
+        Ok(found)
+    }
+
+    /// Notes that the store holds something of the collection.
+    pub(crate) fn note(&self, batch: &mut Batch) {
+        let key = [b"c", self.id.as_str().as_bytes()].concat();
+        batch.put(Table::Meta, key, Bytes::new());
     }
 
     /// Which collection.
@@ -205,8 +201,8 @@ impl Register {
     }
 
     fn tag_key(&self, tag: &Tag) -> Vec<u8> {
-        let mut key = Vec::with_capacity(5 + tag.as_str().len() + 96);
-        key.extend_from_slice(&self.number);
+        let mut key = Vec::with_capacity(17 + tag.as_str().len() + 97);
+        key.extend_from_slice(&self.place);
         key.extend_from_slice(tag.as_str().as_bytes());
         key.push(0);
         key
@@ -226,10 +222,10 @@ impl Register {
         key
     }
 
-    fn digest_key(&self, digest: &Digest) -> [u8; 36] {
-        let mut key = [0; 36];
-        key[..4].copy_from_slice(&self.number);
-        key[4..].copy_from_slice(digest.as_bytes());
+    fn digest_key(&self, digest: &Digest) -> [u8; 48] {
+        let mut key = [0; 48];
+        key[..16].copy_from_slice(&self.place);
+        key[16..].copy_from_slice(digest.as_bytes());
         key
     }
 
@@ -238,7 +234,7 @@ impl Register {
     /// # Errors
     /// [`StorageError::Damaged`] if a row cannot be read.
     pub fn each(&self, visit: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), StorageError> {
-        self.range(&self.number, visit)
+        self.range(&self.place, visit)
     }
 
     /// The rows under one tag.
@@ -316,9 +312,9 @@ impl Register {
     /// Visits the stamp of every row, in no useful order; cheaper than [`Register::each`].
     pub(crate) fn stamps(&self) -> Result<Vec<Stamp>, StorageError> {
         let mut stamps = Vec::new();
-        let to = after(&self.number);
+        let to = after(&self.place);
         self.storage
-            .scan(Table::Register, &self.number, &to, &mut |key, value| {
+            .scan(Table::Register, &self.place, &to, &mut |key, value| {
                 if let (Some(digest), Some(iat)) = (key.last_chunk(), value.get(1..9)) {
                     let mut bytes = [0; 8];
                     bytes.copy_from_slice(iat);
@@ -367,9 +363,9 @@ impl Register {
     /// Up to `limit` digests that have rested since before a time.
     pub(crate) fn rested(&self, before: u64, limit: usize) -> Result<Vec<Digest>, StorageError> {
         let mut found = Vec::new();
-        let to = after(&self.number);
+        let to = after(&self.place);
         self.storage
-            .scan(Table::Resting, &self.number, &to, &mut |key, value| {
+            .scan(Table::Resting, &self.place, &to, &mut |key, value| {
                 if let (Some(digest), Some(resting)) = (key.last_chunk(), read_resting(value))
                     && resting.since < before
                 {

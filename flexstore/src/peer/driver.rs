@@ -293,7 +293,9 @@ impl Driver {
         while let Some(output) = self.replica.poll() {
             self.put(output);
         }
-        if !self.waiting.is_empty()
+        // What came last may still be on its way to the disk.
+        if !self.replica.is_waiting()
+            && !self.waiting.is_empty()
             && self
                 .statuses
                 .borrow()

@@ -343,8 +343,8 @@ fn asking_without_taking_is_bounded() {
         messages.extend(std::iter::repeat_n(want.clone(), n));
         messages
     };
-    assert_eq!(talk(&mut network, many(32)), []);
-    assert_eq!(talk(&mut network, many(33)), [CloseReason::Limit]);
+    assert_eq!(talk(&mut network, many(4)), []);
+    assert_eq!(talk(&mut network, many(5)), [CloseReason::Limit]);
 }
 
 #[test]

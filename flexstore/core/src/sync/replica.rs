@@ -331,8 +331,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Opens the collection in a store and reads its set. Calls for one store must not run at the
-    /// same time.
+    /// Opens the collection in a store and reads its set.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -341,7 +340,7 @@ impl Replica {
         id: CollectionId,
         settings: Settings,
     ) -> Result<Self, StorageError> {
-        let register = Register::open(storage, id)?;
+        let register = Register::new(storage, id);
         let index = Index::build(register.stamps()?);
         Ok(Self {
             register,
@@ -719,13 +718,18 @@ impl Replica {
 
     /// Hands the work so far to the store.
     fn flush(&mut self) {
-        let Work { batch, effects, .. } = std::mem::take(&mut self.work);
+        let Work {
+            mut batch, effects, ..
+        } = std::mem::take(&mut self.work);
         if batch.is_empty() {
             match self.pending.back_mut() {
                 Some((_, waiting)) => waiting.extend(effects),
                 None => self.perform(effects),
             }
             return;
+        }
+        if self.index.is_empty() {
+            self.register.note(&mut batch);
         }
         match self.register.storage().submit(batch) {
             Ok(sequence) if sequence <= self.durable => self.perform(effects),

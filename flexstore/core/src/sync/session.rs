@@ -28,9 +28,9 @@ use crate::{Digest, KeyTag, Tag};
 pub const WINDOW_BYTES: usize = 512 << 10;
 /// Digests that wait to be sent live. Past it they are dropped, and a reconciliation finds them
 /// again once the queue has drained.
-const MAX_LIVE_QUEUE: usize = 1 << 16;
+const MAX_LIVE_QUEUE: usize = 1 << 14;
 /// Records that the peer may ask for before it has taken the earlier ones.
-const MAX_ASKED_QUEUE: usize = 1 << 17;
+const MAX_ASKED: usize = 4 * MAX_LISTED;
 /// Digests asked for and not yet answered.
 const MAX_WANTED: usize = 2 * MAX_LISTED;
 /// Text of one `Records` message, so that other channels get their turn.
@@ -50,7 +50,9 @@ pub struct SessionId(pub u64);
 enum Outgoing {
     /// Ours to offer; left out if it was displaced meanwhile.
     Offer(Digest),
-    /// Asked for: answered with `Gone` or `Absent` if it cannot be sent.
+    /// Asked for by its tag.
+    Asked(Digest),
+    /// Asked for by its digest: answered with `Gone` or `Absent` if it cannot be sent.
     Wanted(Digest),
     Told(u64),
     /// Everything that the reconciliation found stands before this.
@@ -75,6 +77,8 @@ pub(super) struct Session {
     /// The set under the filter, where there is one.
     filtered: Option<Index>,
     outgoing: VecDeque<Outgoing>,
+    /// How many of them the peer asked for.
+    asked: usize,
     overflowed: bool,
     unacknowledged: VecDeque<usize>,
     in_flight: usize,
@@ -128,6 +132,7 @@ impl Session {
             filter,
             filtered: None,
             outgoing: VecDeque::new(),
+            asked: 0,
             overflowed: false,
             unacknowledged: VecDeque::new(),
             in_flight: 0,
@@ -340,7 +345,8 @@ impl Session {
                 });
             }
             Message::Want(digests) => {
-                if self.outgoing.len() + digests.len() > MAX_ASKED_QUEUE {
+                self.asked += digests.len();
+                if self.asked > MAX_ASKED {
                     return Err(Ended::Because(CloseReason::Limit));
                 }
                 self.outgoing
@@ -358,12 +364,13 @@ impl Session {
             }
             Message::Ask { id, tag } => {
                 let rows = cx.register.some_rows(&tag, MAX_LISTED)?;
-                if self.outgoing.len() + rows.len() > MAX_ASKED_QUEUE {
+                self.asked += rows.iter().filter(|row| !row.archived).count() + 1;
+                if self.asked > MAX_ASKED {
                     return Err(Ended::Because(CloseReason::Limit));
                 }
                 self.outgoing.push_front(Outgoing::Told(id));
                 for row in rows.iter().filter(|row| !row.archived) {
-                    self.outgoing.push_front(Outgoing::Offer(row.stamp.digest));
+                    self.outgoing.push_front(Outgoing::Asked(row.stamp.digest));
                 }
             }
             _ => return protocol,
@@ -470,9 +477,13 @@ impl Session {
         let mut bytes = 0;
         while let Some(next) = self.outgoing.front() {
             let text = match next {
-                Outgoing::Offer(_) | Outgoing::Wanted(_) if self.in_flight >= WINDOW_BYTES => break,
+                Outgoing::Offer(_) | Outgoing::Asked(_) | Outgoing::Wanted(_)
+                    if self.in_flight >= WINDOW_BYTES =>
+                {
+                    break;
+                }
                 Outgoing::Told(_) | Outgoing::Mark => None,
-                Outgoing::Offer(digest) | Outgoing::Wanted(digest) => {
+                Outgoing::Offer(digest) | Outgoing::Asked(digest) | Outgoing::Wanted(digest) => {
                     match cx.register.resting(digest)? {
                         Some(_) => None,
                         None => cx.register.text(digest)?,
@@ -485,6 +496,9 @@ impl Session {
                 self.flush(&mut texts, &mut bytes, cx);
             }
             let next = self.outgoing.pop_front();
+            if matches!(next, Some(Outgoing::Asked(_) | Outgoing::Wanted(_) | Outgoing::Told(_))) {
+                self.asked -= 1;
+            }
             match (next, text) {
                 (Some(Outgoing::Told(id)), _) => {
                     self.flush(&mut texts, &mut bytes, cx);
