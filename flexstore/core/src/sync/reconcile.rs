@@ -49,6 +49,46 @@ pub struct Found {
     pub need: Vec<Digest>,
 }
 
+/// What the side that asks keeps between answers: parts of them that it looks at later.
+///
+/// It asks at a time for what is likely to fit into one answer. Were it to ask for everything that
+/// differs, answers would break off early and what was asked beyond be asked again: of 100,000
+/// records with 10,000 differences that made 1.43 times the bytes of a message without limit.
+#[derive(Debug)]
+pub struct Later {
+    answers: Vec<Vec<u8>>,
+    /// How long an answer may become, if all that it is asked about differs in all its parts.
+    room: usize,
+    /// How long the next answer becomes in that case.
+    expected: usize,
+}
+
+impl Default for Later {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            // Where little differs, one part of sixteen does.
+            room: Writer::LIMIT * BUCKETS,
+            expected: 0,
+        }
+    }
+}
+
+impl Later {
+    /// Learns from the length of an answer.
+    fn adapt(&mut self, answer: usize) {
+        if answer + 64 > Writer::LIMIT {
+            self.room = Writer::LIMIT * 3 / 4;
+        } else if self.expected > self.room / 2 && answer < Writer::LIMIT / 2 {
+            self.room = (self.room * 2).min(Writer::LIMIT * BUCKETS);
+        }
+    }
+}
+
+/// Every answer that is put off lies within the part of the one before that is looked at, so an
+/// honest peer's pile is as deep as the tree of ranges: each level has sixteen times the records.
+const MAX_LATER: usize = 16;
+
 /// The first message of the side that asks.
 #[must_use]
 pub fn initiate(index: &Index) -> Vec<u8> {
@@ -62,6 +102,7 @@ pub fn initiate(index: &Index) -> Vec<u8> {
 /// # Errors
 /// [`ReconcileError`] if the message makes no sense.
 pub fn respond(index: &Index, message: &[u8]) -> Result<Vec<u8>, ReconcileError> {
+    check_length(message)?;
     step(index, message, None)
 }
 
@@ -73,26 +114,65 @@ pub fn advance(
     index: &Index,
     answer: &[u8],
     found: &mut Found,
+    later: &mut Later,
 ) -> Result<Option<Vec<u8>>, ReconcileError> {
-    let next = step(index, answer, Some(found))?;
+    check_length(answer)?;
+    later.adapt(answer.len());
+    let mut next = step(index, answer, Some((found, later)))?;
+    while next.len() == 1
+        && let Some(answer) = later.answers.pop()
+    {
+        next = step(index, &answer, Some((found, later)))?;
+    }
     Ok((next.len() > 1).then_some(next))
+}
+
+const fn check_length(message: &[u8]) -> Result<(), ReconcileError> {
+    if message.len() > MAX_RECONCILE_BYTES {
+        return Err(ReconcileError::TooLong);
+    }
+    Ok(())
+}
+
+/// About how long the answer is to what [`Writer::split`] says of so many records.
+const fn answer_bytes(count: usize) -> usize {
+    const FINGERPRINT_BYTES: usize = 22;
+    let bucket = count / BUCKETS;
+    if count < 2 * BUCKETS {
+        count * 32
+    } else if bucket < 2 * BUCKETS {
+        BUCKETS * bucket * 32
+    } else {
+        BUCKETS * BUCKETS * FINGERPRINT_BYTES
+    }
 }
 
 fn step(
     index: &Index,
     message: &[u8],
-    mut found: Option<&mut Found>,
+    mut asking: Option<(&mut Found, &mut Later)>,
 ) -> Result<Vec<u8>, ReconcileError> {
-    if message.len() > MAX_RECONCILE_BYTES {
-        return Err(ReconcileError::TooLong);
-    }
+    // What the answer to the message that is being written will take.
+    let mut expected = 0;
     let mut reader = Reader::new(message)?;
     let mut writer = Writer::new();
     let mut lower_bound = Bound::START;
     let mut lower = 0;
     // Ranges that need no word are joined, and said only if something follows them.
     let mut skipped = false;
-    while let Some((bound, mode)) = reader.range()? {
+    loop {
+        if let Some((_, later)) = &mut asking
+            && expected > later.room
+        {
+            if later.answers.len() == MAX_LATER {
+                return Err(ReconcileError::TooLong);
+            }
+            later.answers.extend(reader.remainder(&lower_bound));
+            break;
+        }
+        let Some((bound, mode)) = reader.range()? else {
+            break;
+        };
         if bound < lower_bound {
             return Err(ReconcileError::Order);
         }
@@ -106,17 +186,18 @@ fn step(
             part.bound(&lower_bound);
             part.varint(SKIP);
         }
-        match (mode, &mut found) {
+        match (mode, &mut asking) {
             (Mode::Skip, _) => skipped = true,
             (Mode::Fingerprint(theirs), _) if index.fingerprint(lower, upper) == theirs => {
                 skipped = true;
             }
             (Mode::Fingerprint(_), _) => {
+                expected += answer_bytes(upper - lower);
                 part.split(index, lower, upper, bound);
                 writer.push(part);
                 skipped = false;
             }
-            (Mode::Digests(mut theirs), Some(found)) => {
+            (Mode::Digests(mut theirs), Some((found, _))) => {
                 theirs.sort_unstable();
                 theirs.dedup();
                 let mut common = vec![false; theirs.len()];
@@ -147,12 +228,20 @@ fn step(
             }
         }
         if full || writer.out.len() > Writer::LIMIT {
-            // No room for the rest: one fingerprint stands for it, and the next round goes on.
-            writer.rest(index, upper);
+            // No room for the rest of what was asked: one fingerprint stands for it, and the next
+            // round goes on.
+            let mut end = bound;
+            while let Some((bound, _)) = reader.range()? {
+                end = bound;
+            }
+            writer.rest(index, upper, &end);
             break;
         }
         lower = upper;
         lower_bound = bound;
+    }
+    if let Some((_, later)) = asking {
+        later.expected = expected;
     }
     Ok(writer.out)
 }
@@ -229,6 +318,18 @@ impl<'a> Reader<'a> {
             Some((&VERSION, rest)) => Ok(Self { rest, last: 0 }),
             _ => Err(ReconcileError::Version),
         }
+    }
+
+    /// A message of the ranges that were not read, from a bound on; `None` if there are none.
+    fn remainder(&self, from: &Bound) -> Option<Vec<u8>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut writer = Writer::new();
+        writer.bound(from);
+        writer.varint(SKIP);
+        writer.out.extend_from_slice(self.rest);
+        Some(writer.out)
     }
 
     fn bytes(&mut self, len: usize) -> Result<&'a [u8], ReconcileError> {
@@ -363,11 +464,11 @@ impl Writer {
         }
     }
 
-    fn rest(&mut self, index: &Index, from: usize) {
-        self.bound(&Bound::END);
+    fn rest(&mut self, index: &Index, from: usize, end: &Bound) {
+        self.bound(end);
         self.varint(FINGERPRINT);
-        self.out
-            .extend_from_slice(&index.fingerprint(from, index.len()));
+        let to = end.rank(index).max(from);
+        self.out.extend_from_slice(&index.fingerprint(from, to));
     }
 }
 
@@ -434,7 +535,7 @@ mod tests {
             Index::build(a.iter().copied().collect()),
             Index::build(b.iter().copied().collect()),
         );
-        let mut found = Found::default();
+        let (mut found, mut later) = (Found::default(), Later::default());
         let mut message = Some(initiate(&left));
         let mut bytes = 0;
         for _ in 0..1000 {
@@ -442,7 +543,7 @@ mod tests {
             let answer = respond(&right, &query).unwrap();
             assert!(query.len() <= MAX_RECONCILE_BYTES && answer.len() <= MAX_RECONCILE_BYTES);
             bytes += query.len() + answer.len();
-            message = advance(&left, &answer, &mut found).unwrap();
+            message = advance(&left, &answer, &mut found, &mut later).unwrap();
         }
         check(a, b, found);
         bytes
@@ -465,11 +566,11 @@ mod tests {
         assert_eq!(need.len(), b.difference(a).count());
 
         let mut crate_side = Negentropy::borrowed(&theirs, 0).unwrap();
-        let mut found = Found::default();
+        let (mut found, mut later) = (Found::default(), Later::default());
         let mut message = Some(initiate(&index));
         while let Some(query) = message {
             let answer = crate_side.reconcile(&query).unwrap();
-            message = advance(&index, &answer, &mut found).unwrap();
+            message = advance(&index, &answer, &mut found, &mut later).unwrap();
         }
         check(b, a, found);
     }
@@ -492,7 +593,7 @@ mod tests {
             if let Ok(answer) = respond(&index, &message) {
                 prop_assert!(answer.len() <= MAX_RECONCILE_BYTES);
             }
-            let _ = advance(&index, &message, &mut Found::default());
+            let _ = advance(&index, &message, &mut Found::default(), &mut Later::default());
         }
     }
 
@@ -502,6 +603,38 @@ mod tests {
             let (a, b) = sets(1000, left, right);
             ours(&a, &b);
         }
+    }
+
+    #[test]
+    fn bounded_messages_cost_little_more_than_one_without_limit() {
+        let index = |missing: u32| {
+            let stamp = |n: u32| Stamp {
+                iat: u64::from(n),
+                digest: Digest::of(&n.to_le_bytes()),
+            };
+            (0..100_000)
+                .filter(|n| n % 20 != missing)
+                .map(stamp)
+                .collect::<BTreeSet<_>>()
+        };
+        let (a, b) = (index(3), index(13));
+        let (left, right) = (vector(&a), vector(&b));
+        let mut asks = Negentropy::borrowed(&left, 0).unwrap();
+        let mut answers = Negentropy::borrowed(&right, 0).unwrap();
+        let mut message = Some(asks.initiate().unwrap());
+        let mut bytes = 0;
+        while let Some(query) = message {
+            let answer = answers.reconcile(&query).unwrap();
+            bytes += query.len() + answer.len();
+            message = asks
+                .reconcile_with_ids(&answer, &mut Vec::new(), &mut Vec::new())
+                .unwrap();
+        }
+        let ours = ours(&a, &b);
+        assert!(
+            ours * 10 <= bytes * 11,
+            "{ours} bytes, {bytes} without limit"
+        );
     }
 
     #[test]
