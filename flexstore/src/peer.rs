@@ -149,7 +149,6 @@ impl Peer {
 
     /// A collection by its name. Set what it is to have, then call
     /// [`open`](OpenCollection::open).
-    #[must_use]
     pub fn collection<'a, K: CollectionKind>(&'a self, name: &'a str) -> OpenCollection<'a, K> {
         OpenCollection::new(self, name)
     }

@@ -26,8 +26,17 @@ pub(crate) struct Directory {
     path: PathBuf,
     engine: Engine,
     new: bool,
-    /// Freed when it is dropped.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Said, since closing the file is not enough: a process that is just being started by
+        // another thread holds a copy of the descriptor for a moment.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "a store's lock could not be freed");
+        }
+    }
 }
 
 impl Directory {
@@ -43,7 +52,7 @@ impl Directory {
             path: path.to_path_buf(),
             engine,
             new: stamp.is_none_or(|stamp| stamp.unfinished),
-            _lock: lock,
+            lock,
         };
         if taken.new {
             taken.stamp(true)?;

@@ -9,6 +9,8 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use flexstore_core::storage::{Batch, Table};
@@ -211,4 +213,25 @@ fn reads_right(dir: &Path, what: &str) -> bool {
     });
     assert!(scanned.is_err() || row == 200, "{what}: {row} rows");
     scanned.is_ok()
+}
+
+/// A process that is being started has a copy of every descriptor until it runs its program.
+#[test]
+fn a_closed_store_opens_again_while_processes_are_started() {
+    for engine in ENGINES {
+        let dir = made(engine);
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+            let opened = (0..60)
+                .map(|_| open(dir.path(), Options::new(engine)).map(drop))
+                .find(Result::is_err);
+            stop.store(true, Ordering::Relaxed);
+            assert!(opened.is_none(), "{engine}: {opened:?}");
+        });
+    }
 }

@@ -1,0 +1,7 @@
+//! The five acts, in order.
+
+pub(crate) mod crash;
+pub(crate) mod history;
+pub(crate) mod offline;
+pub(crate) mod share;
+pub(crate) mod stranger;
