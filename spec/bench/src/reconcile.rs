@@ -63,7 +63,7 @@ fn compare(case: String, items: usize, differences: usize) -> Outcome<Line> {
     };
     // Every so many items one is missing, on the one side or on the other.
     let every = items / differences;
-    let missing = |n: usize| (n % every == every / 2).then_some(n / every % 2 == 0);
+    let missing = |n: usize| (n % every == every / 2).then_some((n / every).is_multiple_of(2));
     let left = |n: &usize| missing(*n) != Some(true);
     let right = |n: &usize| missing(*n) != Some(false);
     let (left, right) = (

@@ -232,6 +232,9 @@ fn step(
             // round goes on.
             let mut end = bound;
             while let Some((bound, _)) = reader.range()? {
+                if bound < end {
+                    return Err(ReconcileError::Order);
+                }
                 end = bound;
             }
             writer.rest(index, upper, &end);
