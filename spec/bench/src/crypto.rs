@@ -56,7 +56,7 @@ impl Bag {
             owner: author.tag(),
             author: author.tag(),
             col: work::id()?.as_str().into(),
-            tag: Some(work::tag(0).into()),
+            tag: Some(work::tag(0)),
             prop: None,
         };
         let sealed: Result<Vec<_>, _> = payloads

@@ -34,6 +34,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// What a bench comes to.
 type Outcome<T = ()> = Result<T, Error>;
 
+/// Measures the cases that are asked for.
+type Run = fn(&mut Report) -> Outcome;
+
 /// Measures speed and memory.
 #[derive(Parser)]
 #[command(name = "flexstore-bench")]
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.quick, arguments.case);
-    let benches: [(Bench, fn(&mut Report) -> Outcome); 7] = [
+    let benches: [(Bench, Run); 7] = [
         (Bench::Crypto, crypto::run),
         (Bench::Store, store::run),
         (Bench::Open, open::run),

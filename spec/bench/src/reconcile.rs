@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use flexstore_core::Digest;
 use flexstore_core::record::Stamp;
-use flexstore_core::storage::MemoryStorage;
+use flexstore_core::storage::{MemoryStorage, Progress, Sequence};
 use flexstore_core::sync::index::Index;
-use flexstore_core::sync::reconcile::{Found, advance, initiate, respond};
+use flexstore_core::sync::reconcile::{Found, Later, advance, initiate, respond};
 use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, Message};
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
@@ -63,7 +63,7 @@ fn compare(case: String, items: usize, differences: usize) -> Outcome<Line> {
     };
     // Every so many items one is missing, on the one side or on the other.
     let every = items / differences;
-    let missing = |n: usize| (n % every == every / 2).then_some(n / every % 2 == 0);
+    let missing = |n: usize| (n % every == every / 2).then_some((n / every).is_multiple_of(2));
     let left = |n: &usize| missing(*n) != Some(true);
     let right = |n: &usize| missing(*n) != Some(false);
     let (left, right) = (
@@ -90,14 +90,14 @@ fn compare(case: String, items: usize, differences: usize) -> Outcome<Line> {
 fn ours(left: &[Stamp], right: &[Stamp]) -> Outcome<Ran> {
     let (left, right) = (Index::build(left.to_vec()), Index::build(right.to_vec()));
     let before = thread_time();
-    let mut found = Found::default();
+    let (mut found, mut later) = (Found::default(), Later::default());
     let (mut bytes, mut trips) = (0, 0);
     let mut message = Some(initiate(&left));
     while let Some(query) = message {
         let answer = respond(&right, &query)?;
         bytes += query.len() + answer.len();
         trips += 1;
-        message = advance(&left, &answer, &mut found)?;
+        message = advance(&left, &answer, &mut found, &mut later)?;
     }
     Ok(Ran {
         bytes,
@@ -171,6 +171,10 @@ fn equal(items: usize) -> Outcome<(usize, usize)> {
             let session = first;
             replica.handle(now, Input::Received { session, message });
         }
+        while replica.poll().is_some() {}
+        // Memory is durable at once.
+        let all = Progress::Durable(Sequence(u64::MAX));
+        replica.handle(now, Input::Stored(all));
         while replica.poll().is_some() {}
         replica.handle(now, Input::Disconnected(first));
         if replica.index().len() != items {

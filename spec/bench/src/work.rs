@@ -38,7 +38,7 @@ pub(crate) fn authors(count: u8) -> Vec<SigningKey> {
 /// A plain, signed item.
 pub(crate) fn record(n: usize, payload: &str, author: &SigningKey) -> Outcome<Verified> {
     let iat = THEN + n as u64;
-    Ok(Draft::text(id()?, Tag::new(&tag(n))?, payload, iat).sign(author)?)
+    Ok(Draft::text(id()?, Tag::new(tag(n))?, payload, iat).sign(author)?)
 }
 
 /// A peer without services, and its collection. The peer has keys.

@@ -49,6 +49,46 @@ pub struct Found {
     pub need: Vec<Digest>,
 }
 
+/// What the side that asks keeps between answers: parts of them that it looks at later.
+///
+/// It asks at a time for what is likely to fit into one answer. Were it to ask for everything that
+/// differs, answers would break off early and what was asked beyond be asked again: of 100,000
+/// records with 10,000 differences that made 1.43 times the bytes of a message without limit.
+#[derive(Debug)]
+pub struct Later {
+    answers: Vec<Vec<u8>>,
+    /// How long an answer may become, if all that it is asked about differs in all its parts.
+    room: usize,
+    /// How long the next answer becomes in that case.
+    expected: usize,
+}
+
+impl Default for Later {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            // Where little differs, one part of sixteen does.
+            room: Writer::LIMIT * BUCKETS,
+            expected: 0,
+        }
+    }
+}
+
+impl Later {
+    /// Learns from the length of an answer.
+    fn adapt(&mut self, answer: usize) {
+        if answer + 64 > Writer::LIMIT {
+            self.room = Writer::LIMIT * 3 / 4;
+        } else if self.expected > self.room / 2 && answer < Writer::LIMIT / 2 {
+            self.room = (self.room * 2).min(Writer::LIMIT * BUCKETS);
+        }
+    }
+}
+
+/// Every answer that is put off lies within the part of the one before that is looked at, so an
+/// honest peer's pile is as deep as the tree of ranges: each level has sixteen times the records.
+const MAX_LATER: usize = 16;
+
 /// The first message of the side that asks.
 #[must_use]
 pub fn initiate(index: &Index) -> Vec<u8> {
@@ -62,6 +102,7 @@ pub fn initiate(index: &Index) -> Vec<u8> {
 /// # Errors
 /// [`ReconcileError`] if the message makes no sense.
 pub fn respond(index: &Index, message: &[u8]) -> Result<Vec<u8>, ReconcileError> {
+    check_length(message)?;
     step(index, message, None)
 }
 
@@ -73,26 +114,65 @@ pub fn advance(
     index: &Index,
     answer: &[u8],
     found: &mut Found,
+    later: &mut Later,
 ) -> Result<Option<Vec<u8>>, ReconcileError> {
-    let next = step(index, answer, Some(found))?;
+    check_length(answer)?;
+    later.adapt(answer.len());
+    let mut next = step(index, answer, Some((found, later)))?;
+    while next.len() == 1
+        && let Some(answer) = later.answers.pop()
+    {
+        next = step(index, &answer, Some((found, later)))?;
+    }
     Ok((next.len() > 1).then_some(next))
+}
+
+const fn check_length(message: &[u8]) -> Result<(), ReconcileError> {
+    if message.len() > MAX_RECONCILE_BYTES {
+        return Err(ReconcileError::TooLong);
+    }
+    Ok(())
+}
+
+/// About how long the answer is to what [`Writer::split`] says of so many records.
+const fn answer_bytes(count: usize) -> usize {
+    const FINGERPRINT_BYTES: usize = 22;
+    let bucket = count / BUCKETS;
+    if count < 2 * BUCKETS {
+        count * 32
+    } else if bucket < 2 * BUCKETS {
+        BUCKETS * bucket * 32
+    } else {
+        BUCKETS * BUCKETS * FINGERPRINT_BYTES
+    }
 }
 
 fn step(
     index: &Index,
     message: &[u8],
-    mut found: Option<&mut Found>,
+    mut asking: Option<(&mut Found, &mut Later)>,
 ) -> Result<Vec<u8>, ReconcileError> {
-    if message.len() > MAX_RECONCILE_BYTES {
-        return Err(ReconcileError::TooLong);
-    }
+    // What the answer to the message that is being written will take.
+    let mut expected = 0;
     let mut reader = Reader::new(message)?;
     let mut writer = Writer::new();
     let mut lower_bound = Bound::START;
     let mut lower = 0;
     // Ranges that need no word are joined, and said only if something follows them.
     let mut skipped = false;
-    while let Some((bound, mode)) = reader.range()? {
+    loop {
+        if let Some((_, later)) = &mut asking
+            && expected > later.room
+        {
+            if later.answers.len() == MAX_LATER {
+                return Err(ReconcileError::TooLong);
+            }
+            later.answers.extend(reader.remainder(&lower_bound));
+            break;
+        }
+        let Some((bound, mode)) = reader.range()? else {
+            break;
+        };
         if bound < lower_bound {
             return Err(ReconcileError::Order);
         }
@@ -106,17 +186,18 @@ fn step(
             part.bound(&lower_bound);
             part.varint(SKIP);
         }
-        match (mode, &mut found) {
+        match (mode, &mut asking) {
             (Mode::Skip, _) => skipped = true,
             (Mode::Fingerprint(theirs), _) if index.fingerprint(lower, upper) == theirs => {
                 skipped = true;
             }
             (Mode::Fingerprint(_), _) => {
+                expected += answer_bytes(upper - lower);
                 part.split(index, lower, upper, bound);
                 writer.push(part);
                 skipped = false;
             }
-            (Mode::Digests(mut theirs), Some(found)) => {
+            (Mode::Digests(mut theirs), Some((found, _))) => {
                 theirs.sort_unstable();
                 theirs.dedup();
                 let mut common = vec![false; theirs.len()];
@@ -147,12 +228,23 @@ fn step(
             }
         }
         if full || writer.out.len() > Writer::LIMIT {
-            // No room for the rest: one fingerprint stands for it, and the next round goes on.
-            writer.rest(index, upper);
+            // No room for the rest of what was asked: one fingerprint stands for it, and the next
+            // round goes on.
+            let mut end = bound;
+            while let Some((bound, _)) = reader.range()? {
+                if bound < end {
+                    return Err(ReconcileError::Order);
+                }
+                end = bound;
+            }
+            writer.rest(index, upper, &end);
             break;
         }
         lower = upper;
         lower_bound = bound;
+    }
+    if let Some((_, later)) = asking {
+        later.expected = expected;
     }
     Ok(writer.out)
 }
@@ -229,6 +321,18 @@ impl<'a> Reader<'a> {
             Some((&VERSION, rest)) => Ok(Self { rest, last: 0 }),
             _ => Err(ReconcileError::Version),
         }
+    }
+
+    /// A message of the ranges that were not read, from a bound on; `None` if there are none.
+    fn remainder(&self, from: &Bound) -> Option<Vec<u8>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut writer = Writer::new();
+        writer.bound(from);
+        writer.varint(SKIP);
+        writer.out.extend_from_slice(self.rest);
+        Some(writer.out)
     }
 
     fn bytes(&mut self, len: usize) -> Result<&'a [u8], ReconcileError> {
@@ -363,11 +467,11 @@ impl Writer {
         }
     }
 
-    fn rest(&mut self, index: &Index, from: usize) {
-        self.bound(&Bound::END);
+    fn rest(&mut self, index: &Index, from: usize, end: &Bound) {
+        self.bound(end);
         self.varint(FINGERPRINT);
-        self.out
-            .extend_from_slice(&index.fingerprint(from, index.len()));
+        let to = end.rank(index).max(from);
+        self.out.extend_from_slice(&index.fingerprint(from, to));
     }
 }
 
@@ -381,146 +485,4 @@ pub(super) fn put_varint(out: &mut Vec<u8>, value: u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use negentropy::{Id, Negentropy, NegentropyStorageVector};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn stamp(n: u32) -> Stamp {
-        Stamp {
-            iat: u64::from(n / 3),
-            digest: Digest::of(&n.to_le_bytes()),
-        }
-    }
-
-    fn vector(set: &BTreeSet<Stamp>) -> NegentropyStorageVector {
-        let mut vector = NegentropyStorageVector::new();
-        for stamp in set {
-            let id = Id::from_byte_array(*stamp.digest.as_bytes());
-            vector.insert(stamp.iat, id).unwrap();
-        }
-        vector.seal().unwrap();
-        vector
-    }
-
-    fn sets(common: u32, left: u32, right: u32) -> (BTreeSet<Stamp>, BTreeSet<Stamp>) {
-        let spread =
-            |from: u32, n: u32| (0..n).map(move |i| stamp(from + i.wrapping_mul(7919) % 1_000_003));
-        let mut a: BTreeSet<_> = spread(0, common).collect();
-        let mut b = a.clone();
-        a.extend(spread(2_000_000, left));
-        b.extend(spread(4_000_000, right));
-        (a, b)
-    }
-
-    fn check(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>, mut found: Found) {
-        found.have.sort_unstable();
-        found.have.dedup();
-        found.need.sort_unstable();
-        found.need.dedup();
-        let have: Vec<_> = a.difference(b).copied().collect();
-        let mut need: Vec<_> = b.difference(a).map(|stamp| stamp.digest).collect();
-        need.sort_unstable();
-        assert_eq!(found.have, have);
-        assert_eq!(found.need, need);
-    }
-
-    /// Both sides ours.
-    fn ours(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>) -> usize {
-        let (left, right) = (
-            Index::build(a.iter().copied().collect()),
-            Index::build(b.iter().copied().collect()),
-        );
-        let mut found = Found::default();
-        let mut message = Some(initiate(&left));
-        let mut bytes = 0;
-        for _ in 0..1000 {
-            let Some(query) = message else { break };
-            let answer = respond(&right, &query).unwrap();
-            assert!(query.len() <= MAX_RECONCILE_BYTES && answer.len() <= MAX_RECONCILE_BYTES);
-            bytes += query.len() + answer.len();
-            message = advance(&left, &answer, &mut found).unwrap();
-        }
-        check(a, b, found);
-        bytes
-    }
-
-    /// The crate asks and we answer, and the other way round.
-    fn crossed(a: &BTreeSet<Stamp>, b: &BTreeSet<Stamp>) {
-        let theirs = vector(a);
-        let index = Index::build(b.iter().copied().collect());
-        let mut crate_side = Negentropy::borrowed(&theirs, 0).unwrap();
-        let (mut have, mut need) = (Vec::new(), Vec::new());
-        let mut message = Some(crate_side.initiate().unwrap());
-        while let Some(query) = message {
-            let answer = respond(&index, &query).unwrap();
-            message = crate_side
-                .reconcile_with_ids(&answer, &mut have, &mut need)
-                .unwrap();
-        }
-        assert_eq!(have.len(), a.difference(b).count());
-        assert_eq!(need.len(), b.difference(a).count());
-
-        let mut crate_side = Negentropy::borrowed(&theirs, 0).unwrap();
-        let mut found = Found::default();
-        let mut message = Some(initiate(&index));
-        while let Some(query) = message {
-            let answer = crate_side.reconcile(&query).unwrap();
-            message = advance(&index, &answer, &mut found).unwrap();
-        }
-        check(b, a, found);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
-
-        #[test]
-        fn finds_exactly_the_difference(common in 0u32..3000, left in 0u32..400, right in 0u32..400) {
-            let (a, b) = sets(common, left, right);
-            ours(&a, &b);
-            crossed(&a, &b);
-        }
-
-        #[test]
-        fn any_bytes_are_answered_or_refused(mut message in prop::collection::vec(any::<u8>(), 0..400)) {
-            let (a, _) = sets(300, 0, 0);
-            let index = Index::build(a.into_iter().collect());
-            message.insert(0, VERSION);
-            if let Ok(answer) = respond(&index, &message) {
-                prop_assert!(answer.len() <= MAX_RECONCILE_BYTES);
-            }
-            let _ = advance(&index, &message, &mut Found::default());
-        }
-    }
-
-    #[test]
-    fn large_differences_go_in_bounded_messages() {
-        for (left, right) in [(30_000, 0), (0, 30_000), (20_000, 20_000)] {
-            let (a, b) = sets(1000, left, right);
-            ours(&a, &b);
-        }
-    }
-
-    #[test]
-    fn limits_hold_at_and_past_the_edge() {
-        let index = Index::new();
-        let mut message = vec![VERSION];
-        // Any number of empty ranges; each is three bytes.
-        while message.len() + 3 <= MAX_RECONCILE_BYTES {
-            message.extend([1, 0, 0]);
-        }
-        assert!(respond(&index, &message).is_ok());
-        message.resize(MAX_RECONCILE_BYTES + 1, 0);
-        assert_eq!(respond(&index, &message), Err(ReconcileError::TooLong));
-        assert_eq!(respond(&index, &[0x62]), Err(ReconcileError::Version));
-        // 2^34 digests, and none follows.
-        let claim = [VERSION, 0, 0, 2, 0xc0, 0x80, 0x80, 0x80, 0];
-        assert_eq!(respond(&index, &claim), Err(ReconcileError::Malformed));
-        // A range that ends before it begins.
-        let back = [VERSION, 5, 1, 9, 0, 1, 0, 0];
-        assert_eq!(respond(&index, &back), Err(ReconcileError::Order));
-    }
-}
+mod tests;

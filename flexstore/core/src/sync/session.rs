@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use super::index::Index;
-use super::reconcile::{self, Found};
+use super::reconcile::{self, Found, Later};
 use super::replica::{Output, Transfer};
 use crate::record::Stamp;
 use crate::register::{Register, Row};
@@ -89,6 +89,7 @@ pub(super) struct Session {
     wanted: BTreeSet<Digest>,
     to_want: VecDeque<Digest>,
     next_query: Option<Vec<u8>>,
+    later: Later,
     rounds: u32,
     received: u64,
     told: u64,
@@ -142,6 +143,7 @@ impl Session {
             wanted: BTreeSet::new(),
             to_want: VecDeque::new(),
             next_query: None,
+            later: Later::default(),
             rounds: 0,
             received: 0,
             told: 0,
@@ -397,6 +399,7 @@ impl Session {
     fn reconcile(&mut self, cx: &mut Context<'_>) {
         self.phase = Phase::Reconciling;
         self.rounds = 0;
+        self.later = Later::default();
         let first = reconcile::initiate(self.index(cx.index));
         cx.send(self.id, Message::Reconcile(first.into()));
     }
@@ -410,7 +413,8 @@ impl Session {
             return Err(Ended::Because(CloseReason::Limit));
         }
         let mut found = Found::default();
-        let next = reconcile::advance(self.index(cx.index), bytes, &mut found)
+        let index = self.filtered.as_ref().unwrap_or(cx.index);
+        let next = reconcile::advance(index, bytes, &mut found, &mut self.later)
             .map_err(|_| Ended::Because(CloseReason::Protocol))?;
         let offers = found
             .have

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use flexstore_core::Digest;
 use flexstore_core::record::Stamp;
 use flexstore_core::sync::index::Index;
-use flexstore_core::sync::reconcile::{Found, MAX_RECONCILE_BYTES, advance, respond};
+use flexstore_core::sync::reconcile::{Found, Later, MAX_RECONCILE_BYTES, advance, respond};
 use libfuzzer_sys::fuzz_target;
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
@@ -22,11 +22,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(answer) = respond(&INDEX, data) {
         assert!(answer.len() <= MAX_RECONCILE_BYTES);
         // An answer is a message that makes sense.
-        let mut found = Found::default();
-        advance(&INDEX, &answer, &mut found).unwrap();
+        let (mut found, mut later) = (Found::default(), Later::default());
+        advance(&INDEX, &answer, &mut found, &mut later).unwrap();
     }
-    let mut found = Found::default();
-    if let Ok(Some(next)) = advance(&INDEX, data, &mut found) {
+    let (mut found, mut later) = (Found::default(), Later::default());
+    if let Ok(Some(next)) = advance(&INDEX, data, &mut found, &mut later) {
         assert!(next.len() <= MAX_RECONCILE_BYTES);
     }
 });
