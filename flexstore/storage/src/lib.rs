@@ -37,6 +37,7 @@ mod backend;
 mod committer;
 mod directory;
 mod fjall;
+mod mark;
 mod open;
 mod reading;
 mod room;

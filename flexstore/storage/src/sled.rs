@@ -171,6 +171,10 @@ impl Backend for Sled {
         self.log.sync_data().map_err(Fault::Sync)
     }
 
+    fn settle(&self, _quiet: bool) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn close(self) {
         // sled flushes when it is dropped, and unwraps the outcome.
         if catch_unwind(AssertUnwindSafe(|| drop(self))).is_err() {
