@@ -98,6 +98,30 @@ const DURABILITY: Source = Source {
     soak: Some(&[("ROUNDS", "2000")]),
     in_ci: true,
 };
+const STORAGE_STATES: Source = Source {
+    words: "test --release -p flexstore-storage --test states -- --nocapture",
+    ci: &[("CRASH_STATES", "360")],
+    soak: Some(&[("CRASH_STATES", "20000")]),
+    in_ci: true,
+};
+const STORAGE_SLED: Source = Source {
+    words: "test --release -p flexstore-storage --test sled_damage -- --nocapture",
+    ci: &[("CRASH_STATES", "160")],
+    soak: Some(&[("CRASH_STATES", "5000")]),
+    in_ci: true,
+};
+const STORAGE_FSYNC: Source = Source {
+    words: "test --release -p flexstore-storage --test fsync -- --nocapture",
+    ci: &[],
+    soak: None,
+    in_ci: true,
+};
+const STORAGE_FULL: Source = Source {
+    words: "test --release -p flexstore-storage --test full -- --nocapture",
+    ci: &[],
+    soak: None,
+    in_ci: true,
+};
 const BAD_INPUT: Source = Source {
     words: "test --release -p flexstore-spec --test bad_input -- --nocapture",
     ci: &[],
@@ -223,35 +247,52 @@ const CORE: &[Line] = &[
         "durability/reopen-sled",
         "seconds to reopen 100,000 items (sled)",
     ),
+    count(
+        "durability/crash-states",
+        "states of the disk after a power loss open with everything acknowledged (fjall)",
+        &STORAGE_STATES,
+        300.0,
+        20_000.0,
+    ),
+    said(
+        "durability/rot-fjall",
+        "damage of what was durable is told, never silent (fjall)",
+        &STORAGE_STATES,
+    ),
+    said(
+        "durability/rot-sled",
+        "damage of what was durable is told, never silent (sled)",
+        &STORAGE_SLED,
+    ),
     said(
         "durability/fsync-fjall",
         "an fsync stands before the acknowledgement (fjall)",
-        &DURABILITY,
+        &STORAGE_FSYNC,
     ),
     said(
         "durability/fsync-sled",
         "an fsync stands before the acknowledgement (sled)",
-        &DURABILITY,
+        &STORAGE_FSYNC,
     ),
     said(
         "durability/full-fjall",
         "a full disk loses nothing and heals (fjall)",
-        &DURABILITY,
+        &STORAGE_FULL,
     ),
     said(
         "durability/full-sled",
         "a full disk loses nothing and heals (sled)",
-        &DURABILITY,
+        &STORAGE_FULL,
     ),
     said(
         "durability/failing-fjall",
         "a failing fsync acknowledges nothing (fjall)",
-        &DURABILITY,
+        &STORAGE_FSYNC,
     ),
     said(
         "durability/failing-sled",
         "a failing fsync acknowledges nothing (sled)",
-        &DURABILITY,
+        &STORAGE_FSYNC,
     ),
     // Verification
     count(

@@ -273,7 +273,7 @@ fn rot_in_what_was_durable_is_told() {
     }
     assert!(told * 10 > rounds * 9, "{told} of {rounds}");
     println!(
-        "{{\"accept\":\"durability/rot\",\"figure\":{rounds},\"unit\":\"damages\",\"goal\":\"0 silent\",\"told\":{told},\"seed\":{seed},\"held\":true}}"
+        "{{\"accept\":\"durability/rot-fjall\",\"figure\":{rounds},\"unit\":\"damages\",\"goal\":\"0 silent\",\"told\":{told},\"seed\":{seed},\"held\":true}}"
     );
 }
 
