@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use flexstore_core::storage::{Progress, Sequence};
 
 use crate::backend::{Backend, Fault};
-use crate::mark::MARK_EVERY;
+use crate::mark::QUIET;
 use crate::open::OpenError;
 use crate::store::{Health, Shared};
 
@@ -70,7 +70,7 @@ fn wait<B: Backend>(shared: &Shared<B>, unmarked: bool) -> (Health, bool, bool) 
     while !mail.rung && !mail.stop {
         let patience = match mail.health {
             Health::Full => Some(LOOK_FOR_ROOM),
-            Health::Open if unmarked => Some(MARK_EVERY),
+            Health::Open if unmarked => Some(QUIET),
             Health::Open | Health::ReadOnly => None,
         };
         mail = if let Some(patience) = patience {

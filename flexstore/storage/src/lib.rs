@@ -25,8 +25,7 @@
 //! # What is not
 //!
 //! To tell damage from a torn end, the store writes down how far it is durable, after the fact: at
-//! least every 200 ms while it is written, and exactly when it is closed or has been quiet for as
-//! long. What became durable after that and is damaged before the store is next opened looks like
+//! least every second while it is written, and exactly when it is closed or quiet for 200 ms. What became durable after that and is damaged before the store is next opened looks like
 //! what never did, and goes with what followed it. So does damage of any age in the newest journal
 //! if the file `durable` is lost with it. An oldest journal that is removed while newer ones are
 //! there is not missed. sled's log is counted in batches: what it loses without losing the last of

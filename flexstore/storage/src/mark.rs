@@ -21,8 +21,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::directory::sync_dir;
 
-/// How long what is durable may stay without a mark that says so.
-pub(crate) const MARK_EVERY: Duration = Duration::from_millis(200);
+/// How long what is durable may stay without a mark that says so, while it is written. The mark
+/// costs an fsync and a look at what was written since the last.
+pub(crate) const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a store is quiet before an exact mark is written.
+pub(crate) const QUIET: Duration = Duration::from_millis(200);
 
 const NAME: &str = "durable";
 const MAGIC: &[u8; 8] = b"flexmark";
