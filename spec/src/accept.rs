@@ -119,15 +119,29 @@ const SIGKILL: Source = Source {
     in_ci: true,
     vectors: false,
 };
-const STORAGE: Source = Source {
-    words: "test -p flexstore-storage --test fsync --test full -- --test-threads=1",
+const STORAGE_STATES: Source = Source {
+    words: "test -p flexstore-storage --test states -- --nocapture",
+    ci: &[("CRASH_STATES", "360")],
+    soak: Some(&[("CRASH_STATES", "20000")]),
+    in_ci: true,
+    vectors: false,
+};
+const STORAGE_SLED: Source = Source {
+    words: "test -p flexstore-storage --test sled_damage -- --nocapture",
+    ci: &[("CRASH_STATES", "160")],
+    soak: Some(&[("CRASH_STATES", "5000")]),
+    in_ci: true,
+    vectors: false,
+};
+const STORAGE_FSYNC: Source = Source {
+    words: "test -p flexstore-storage --test fsync -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,
     vectors: false,
 };
-const STATES: Source = Source {
-    words: "test -p flexstore-storage --test states -- --nocapture",
+const STORAGE_FULL: Source = Source {
+    words: "test -p flexstore-storage --test full -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,
@@ -299,46 +313,52 @@ const CORE: &[Line] = &[
         "durability/reopen-sled",
         "seconds until a killed relay of 100,000 items answers (sled)",
     ),
-    passed(
-        "durability/fsync-fjall",
-        "an fsync stands before the acknowledgement (fjall, strace)",
-        &STORAGE,
-        "fjall_fsyncs_before_it_tells",
-    ),
-    passed(
-        "durability/fsync-sled",
-        "an fsync stands before the acknowledgement (sled, strace)",
-        &STORAGE,
-        "sled_fsyncs_before_it_tells",
-    ),
-    passed(
-        "durability/full-fjall",
-        "a full disk loses nothing, reads go on, writes come back (fjall)",
-        &STORAGE,
-        "fjall_runs_full",
-    ),
-    passed(
-        "durability/full-sled",
-        "a full disk loses nothing, reads go on, writes come back (sled)",
-        &STORAGE,
-        "sled_runs_full",
-    ),
-    passed(
-        "durability/failing-fjall",
-        "a failing fsync acknowledges nothing and ends writing (fjall)",
-        &STORAGE,
-        "fjall_stays_read_only_after",
-    ),
-    passed(
-        "durability/failing-sled",
-        "a failing fsync acknowledges nothing and ends writing (sled)",
-        &STORAGE,
-        "sled_stays_read_only_after",
+    count(
+        "durability/crash-states",
+        "states of the disk after a power loss open with everything acknowledged (fjall)",
+        &STORAGE_STATES,
+        300.0,
+        20_000.0,
     ),
     said(
-        "durability/crash-states",
-        "every legal state after a power loss opens with all that was acknowledged (fjall)",
-        &STATES,
+        "durability/rot-fjall",
+        "damage of what was durable is told, never silent (fjall)",
+        &STORAGE_STATES,
+    ),
+    said(
+        "durability/rot-sled",
+        "damage of what was durable is told, never silent (sled)",
+        &STORAGE_SLED,
+    ),
+    said(
+        "durability/fsync-fjall",
+        "an fsync stands before the acknowledgement (fjall, strace)",
+        &STORAGE_FSYNC,
+    ),
+    said(
+        "durability/fsync-sled",
+        "an fsync stands before the acknowledgement (sled, strace)",
+        &STORAGE_FSYNC,
+    ),
+    said(
+        "durability/full-fjall",
+        "a full disk loses nothing, reads go on, writes come back (fjall)",
+        &STORAGE_FULL,
+    ),
+    said(
+        "durability/full-sled",
+        "a full disk loses nothing, reads go on, writes come back (sled)",
+        &STORAGE_FULL,
+    ),
+    said(
+        "durability/failing-fjall",
+        "a failing fsync acknowledges nothing and ends writing (fjall)",
+        &STORAGE_FSYNC,
+    ),
+    said(
+        "durability/failing-sled",
+        "a failing fsync acknowledges nothing and ends writing (sled)",
+        &STORAGE_FSYNC,
     ),
     // Verification
     said(

@@ -189,7 +189,7 @@ pub trait Storage: Send + Sync {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
 
     /// Visits the pairs with `from <= key < to` in ascending order of key, until the visitor
-    /// breaks. The view is that of one moment.
+    /// breaks. The view is that of one moment; the visitor may read and write the store.
     ///
     /// # Errors
     /// [`StorageError`] if it cannot be read; pairs visited until then are right.

@@ -36,6 +36,10 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// Makes durable what was committed before the call.
     fn sync(&self) -> Result<(), Fault>;
 
+    /// Writes down how far the engine is durable, after that was told; exactly, if nothing has come
+    /// for a while.
+    fn settle(&self, quiet: bool) -> Result<(), Fault>;
+
     /// Ends the engine so that the next opening has nothing to replay.
     fn close(self);
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use flexstore_core::storage::{Progress, Sequence};
 
 use crate::backend::{Backend, Fault};
+use crate::mark::QUIET;
 use crate::open::OpenError;
 use crate::store::{Health, Shared};
 
@@ -24,19 +25,27 @@ const LET_IN: Duration = Duration::from_millis(100);
 /// Runs until the store is dropped, then closes the engine.
 pub(crate) fn run<B: Backend>(shared: &Shared<B>) {
     let mut settled = Sequence(0);
+    // Something is durable that the mark may not tell of.
+    let mut unmarked = false;
     loop {
-        let (health, stop) = wait(shared);
+        let (health, stop, quiet) = wait(shared, unmarked);
         let target = shared.submitted();
         match health {
             Health::Open if target > settled => match sync(shared) {
                 Ok(()) => {
                     settled = target;
                     shared.tell(Progress::Durable(target));
+                    unmarked = true;
+                    settle(shared, false);
                 }
                 Err(fault) => {
                     shared.fail(&fault);
                 }
             },
+            Health::Open if quiet => {
+                unmarked = false;
+                settle(shared, true);
+            }
             Health::Open => {}
             Health::Full | Health::ReadOnly => {
                 if target > settled {
@@ -55,17 +64,22 @@ pub(crate) fn run<B: Backend>(shared: &Shared<B>) {
     close(shared);
 }
 
-/// Sleeps until there is something to do.
-fn wait<B: Backend>(shared: &Shared<B>) -> (Health, bool) {
+/// Sleeps until there is something to do. Last, whether it is for want of anything else.
+fn wait<B: Backend>(shared: &Shared<B>, unmarked: bool) -> (Health, bool, bool) {
     let mut mail = shared.mail();
     while !mail.rung && !mail.stop {
-        mail = if mail.health == Health::Full {
+        let patience = match mail.health {
+            Health::Full => Some(LOOK_FOR_ROOM),
+            Health::Open if unmarked => Some(QUIET),
+            Health::Open | Health::ReadOnly => None,
+        };
+        mail = if let Some(patience) = patience {
             let (mail, waited) = shared
                 .bell
-                .wait_timeout(mail, LOOK_FOR_ROOM)
+                .wait_timeout(mail, patience)
                 .unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
-                return (mail.health, mail.stop);
+            if waited.timed_out() && !mail.rung {
+                return (mail.health, mail.stop, true);
             }
             mail
         } else {
@@ -76,7 +90,17 @@ fn wait<B: Backend>(shared: &Shared<B>) -> (Health, bool) {
         };
     }
     mail.rung = false;
-    (mail.health, mail.stop)
+    (mail.health, mail.stop, false)
+}
+
+/// An fsync that fails here is as final as any other.
+fn settle<B: Backend>(shared: &Shared<B>, quiet: bool) {
+    let Some(engine) = shared.engine() else {
+        return;
+    };
+    if let Err(fault) = engine.settle(quiet) {
+        shared.fail(&fault);
+    }
 }
 
 fn sync<B: Backend>(shared: &Shared<B>) -> Result<(), Fault> {

@@ -1,12 +1,13 @@
 //! The store on fjall.
 
+mod batches;
 mod journal;
 mod tuning;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable};
 use flexstore_core::storage::{Batch, Observer, Sequence, Storage, StorageError, Table};
 
-use self::journal::Journal;
+use self::journal::{Found, Journal};
 use crate::backend::{Backend, Fault, Visit, bare_key, is_full, open_io, stored_key};
 use crate::open::{Engine, OpenError, Options};
 use crate::store::Store;
@@ -70,7 +71,6 @@ struct Fjall {
     /// In the order of [`Table`].
     tables: [Keyspace; Table::ALL.len()],
     journal: Journal,
-    path: PathBuf,
 }
 
 impl Fjall {
@@ -131,9 +131,12 @@ impl Fjall {
 
 impl Backend for Fjall {
     fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError> {
-        if !new {
+        let found = if new {
+            Found::default()
+        } else {
             check_files(dir)?;
-        }
+            journal::check(dir)?
+        };
         // fjall asserts in places what a damaged file can make untrue.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = tuning::database(dir, options).open()?;
@@ -147,8 +150,7 @@ impl Backend for Fjall {
         Ok(Self {
             database,
             tables,
-            journal: Journal::open(dir).map_err(open_io)?,
-            path: dir.to_path_buf(),
+            journal: Journal::open(dir, found)?,
         })
     }
 
@@ -207,16 +209,24 @@ impl Backend for Fjall {
         self.check_alive()
     }
 
+    fn settle(&self, quiet: bool) -> Result<(), Fault> {
+        self.journal.settle(quiet)
+    }
+
     fn close(self) {
         let written_out = self.write_out();
-        let path = self.path.clone();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+        let Self {
+            database,
+            tables,
+            journal,
+        } = self;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop((database, tables)))) {
             tracing::error!("fjall panicked while it closed");
             drop(panic);
         } else if written_out {
             // Everything is in tables, so replaying it would only cost the next opening time
             // (64 MiB: 0.1 s). Left in place it would do no harm.
-            if let Err(error) = journal::clear(&path) {
+            if let Err(error) = journal.clear() {
                 tracing::warn!(%error, "the journal could not be emptied");
             }
         }

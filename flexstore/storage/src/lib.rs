@@ -17,7 +17,19 @@
 //!   the process when there is room.
 //! - After a failed fsync the store is read-only until the process restarts. What the disk holds
 //!   is then not known, and a second fsync that succeeds would prove nothing.
+//! - After a power loss a store opens with everything that was `Durable`; what was not may be torn,
+//!   and goes. What was durable and is damaged is an error: [`OpenError::Damaged`], or
+//!   [`Damaged`](flexstore_core::storage::StorageError::Damaged) to who reads it.
 //! - A directory is used by one store at a time, and by no engine but the one that made it.
+//!
+//! # What is not
+//!
+//! To tell damage from a torn end, the store writes down how far it is durable, after the fact: at
+//! least every second while it is written, and exactly when it is closed or quiet for 200 ms. What became durable after that and is damaged before the store is next opened looks like
+//! what never did, and goes with what followed it. So does damage of any age in the newest journal
+//! if the file `durable` is lost with it. An oldest journal that is removed while newer ones are
+//! there is not missed. sled's log is counted in batches: what it loses without losing the last of
+//! them is not seen.
 //!
 //! ```
 //! use flexstore_core::storage::{Batch, Table};
@@ -37,6 +49,7 @@ mod backend;
 mod committer;
 mod directory;
 mod fjall;
+mod mark;
 mod open;
 mod reading;
 mod room;

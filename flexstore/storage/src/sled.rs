@@ -9,7 +9,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use self::blobs::Blobs;
 use self::view::Views;
 use crate::backend::{Backend, Fault, Visit, bare_key, is_full, open_io, stored_key};
 use crate::directory::sync_dir;
+use crate::mark::{Entry, MARK_EVERY, Mark};
 use crate::open::{Engine, OpenError, Options};
 use crate::room::Room;
 use crate::store::Store;
@@ -78,7 +81,14 @@ struct Sled {
     log: File,
     blobs: Blobs,
     path: PathBuf,
+    /// Batches applied since the store was made; stored with each.
+    batches: AtomicU64,
+    mark: Mutex<(Mark, Instant)>,
 }
+
+/// Where the number of batches is stored: behind every table. sled takes whatever it cannot read
+/// in its log for the log's end, so without it a damaged log is a shorter one and nobody knows.
+const BATCHES: [u8; 1] = [0xff];
 
 impl Backend for Sled {
     fn open(dir: &Path, new: bool, options: &Options) -> Result<Self, OpenError> {
@@ -108,6 +118,15 @@ impl Backend for Sled {
                 Err(error) => return Err(open_error(error)),
             }
         };
+        let batches = match database.get(BATCHES).map_err(open_error)? {
+            Some(bytes) => bytes.as_ref().try_into().map_or(0, u64::from_be_bytes),
+            None => 0,
+        };
+        let durable = Mark::read(dir)?.first().map_or(0, |entry| entry.length);
+        if batches < durable {
+            let words = format!("{batches} batches are there, and {durable} were durable");
+            return Err(OpenError::Damaged(words.into()));
+        }
         let log = File::open(dir.join("db"))?;
         let opened = Self {
             database,
@@ -115,6 +134,8 @@ impl Backend for Sled {
             log,
             blobs: Blobs::open(dir.join("blobs"))?,
             path: dir.to_path_buf(),
+            batches: AtomicU64::new(batches),
+            mark: Mutex::new((Mark::open(dir)?, Instant::now())),
         };
         opened.log.sync_all()?;
         File::open(dir.join("conf"))?.sync_all()?;
@@ -162,13 +183,22 @@ impl Backend for Sled {
             }
             keys.push(key);
         }
-        self.views.apply(&self.database, &keys, changes)
+        let number = self.batches.load(Ordering::Acquire) + 1;
+        changes.insert(&BATCHES, &number.to_be_bytes());
+        self.views.apply(&self.database, &keys, changes)?;
+        self.batches.store(number, Ordering::Release);
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), Fault> {
-        self.flush()?;
-        self.blobs.sync()?;
-        self.log.sync_data().map_err(Fault::Sync)
+        self.sync_and_mark(false)
+    }
+
+    fn settle(&self, quiet: bool) -> Result<(), Fault> {
+        if quiet {
+            self.sync_and_mark(true)?;
+        }
+        self.mark().0.sync().map_err(Fault::Sync)
     }
 
     fn close(self) {
@@ -185,6 +215,28 @@ impl Backend for Sled {
 }
 
 impl Sled {
+    fn mark(&self) -> MutexGuard<'_, (Mark, Instant)> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync_and_mark(&self, exact: bool) -> Result<(), Fault> {
+        // Before the fsync: what is there now is durable after it.
+        let length = self.batches.load(Ordering::Acquire);
+        self.flush()?;
+        self.blobs.sync()?;
+        self.log.sync_data().map_err(Fault::Sync)?;
+        let mut mark = self.mark();
+        if exact || mark.1.elapsed() >= MARK_EVERY {
+            mark.1 = Instant::now();
+            let entry = Entry {
+                length,
+                ..Entry::default()
+            };
+            mark.0.write(vec![entry]).map_err(Fault::Sync)?;
+        }
+        Ok(())
+    }
+
     /// Flushes sled's log. When a write fails in its background, sled may forget to wake who waits
     /// for it; another flush then finds the error and wakes everybody.
     fn flush(&self) -> Result<(), Fault> {

@@ -86,6 +86,9 @@ fn fsyncs_before_it_tells(engine: Engine, file: &str) {
         }
     }
     assert_eq!(told, 30);
+    println!(
+        "{{\"accept\":\"durability/fsync-{engine}\",\"figure\":{told},\"unit\":\"acknowledgements\",\"held\":true}}"
+    );
 }
 
 #[test]
@@ -135,6 +138,9 @@ fn a_failed_fsync_is_final(engine: Engine, call: &str, when: &str, batches: u64)
     // After a restart: what was acknowledged is there, and writes are taken.
     let acknowledged = before.matches("acknowledged ").count() as u64;
     child_alone(&role("reads", acknowledged));
+    println!(
+        "{{\"accept\":\"durability/failing-{engine}\",\"figure\":{acknowledged},\"unit\":\"acknowledged before\",\"held\":true}}"
+    );
 }
 
 #[test]

@@ -171,6 +171,9 @@ fn runs_full(engine: Engine) {
     let there = check(&*store, number);
     assert!((0..durable_at_full).all(|number| there.contains(&number)));
     assert!((full_at..number).all(|number| there.contains(&number)));
+    println!(
+        "{{\"accept\":\"durability/full-{engine}\",\"figure\":{durable_at_full},\"unit\":\"durable before\",\"held\":true}}"
+    );
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What the child processes of tests do.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub(crate) mod crashed;
+
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -39,6 +42,39 @@ pub(crate) fn batch(number: u64) -> Batch {
     let row = number.to_be_bytes().to_vec();
     batch.put(Table::Register, row.clone(), row);
     batch
+}
+
+/// Every batch up to `acknowledged` is there, and each that is there is whole.
+pub(crate) fn check(store: &dyn Storage, acknowledged: u64) -> u64 {
+    let mut batches = 0_u64;
+    let mut scan = |key: &[u8], value: &[u8]| {
+        assert_eq!(key, batches.to_be_bytes());
+        assert_eq!(value, batches.to_be_bytes());
+        for change in 0..CHANGES {
+            let found = store.get(Table::Body, &body_key(batches, change));
+            let expected = body(batches, change);
+            assert!(
+                found.unwrap().as_deref() == Some(&expected[..]),
+                "batch {batches}"
+            );
+        }
+        batches += 1;
+        ControlFlow::Continue(())
+    };
+    store
+        .scan(Table::Register, b"", &[0xff; 9], &mut scan)
+        .unwrap();
+    assert!(batches >= acknowledged, "{batches} of {acknowledged}");
+    let mut bodies = 0;
+    let mut count = |_: &[u8], _: &[u8]| {
+        bodies += 1;
+        ControlFlow::Continue(())
+    };
+    store
+        .scan(Table::Body, b"", &[0xff; 17], &mut count)
+        .unwrap();
+    assert_eq!(bodies, batches * CHANGES, "part of a batch is there");
+    batches
 }
 
 pub(crate) fn run(role: &str) {
