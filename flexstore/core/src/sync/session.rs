@@ -75,6 +75,8 @@ pub(super) struct Session {
     /// The set under the filter, where there is one.
     filtered: Option<Index>,
     outgoing: VecDeque<Outgoing>,
+    /// How many of them are no records.
+    words: usize,
     overflowed: bool,
     unacknowledged: VecDeque<usize>,
     in_flight: usize,
@@ -128,6 +130,7 @@ impl Session {
             filter,
             filtered: None,
             outgoing: VecDeque::new(),
+            words: 0,
             overflowed: false,
             unacknowledged: VecDeque::new(),
             in_flight: 0,
@@ -351,6 +354,7 @@ impl Session {
                     return Err(Ended::Because(CloseReason::Limit));
                 }
                 self.outgoing.push_front(Outgoing::Told(id));
+                self.words += 1;
                 let live = rows.iter().filter(|row| !row.archived).take(MAX_LISTED);
                 for row in live {
                     self.outgoing.push_front(Outgoing::Offer(row.stamp.digest));
@@ -405,6 +409,7 @@ impl Session {
         if next.is_none() {
             self.phase = Phase::Transferring;
             self.outgoing.push_back(Outgoing::Mark);
+            self.words += 1;
         }
         self.next_query = next;
         Ok(())
@@ -477,10 +482,14 @@ impl Session {
             let next = self.outgoing.pop_front();
             match (next, text) {
                 (Some(Outgoing::Told(id)), _) => {
+                    self.words -= 1;
                     self.flush(&mut texts, &mut bytes, cx);
                     cx.send(self.id, Message::Told(id));
                 }
-                (Some(Outgoing::Mark), _) => self.mark = Some(self.sent),
+                (Some(Outgoing::Mark), _) => {
+                    self.words -= 1;
+                    self.mark = Some(self.sent);
+                }
                 (_, Some(text)) => {
                     self.sent += 1;
                     self.transfer.sent += 1;
@@ -515,7 +524,7 @@ impl Session {
     }
 
     fn show(&mut self, cx: &mut Context<'_>) {
-        self.transfer.to_send = self.sent + self.outgoing.len() as u64;
+        self.transfer.to_send = self.sent + (self.outgoing.len() - self.words) as u64;
         self.transfer.to_receive = self.received + (self.wanted.len() + self.to_want.len()) as u64;
         if self.transfer != self.shown {
             self.shown = self.transfer;
