@@ -1,6 +1,8 @@
 //! A malicious relay or member that moves somebody's sealed items to other tags or collections,
 //! or signs their sealed payload anew, convinces nobody.
 
+#![allow(clippy::unwrap_used)] // a test
+
 use std::sync::Arc;
 
 use flexstore::seal::{self, Binding, BindingMember, EncryptionSecret, Kid};

@@ -1,5 +1,7 @@
 //! What an app sees of one peer's collections, without any service.
 
+#![allow(clippy::unwrap_used)] // a test
+
 use std::sync::Arc;
 
 use flexstore::{

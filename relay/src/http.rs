@@ -20,10 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::Config;
 use crate::hub::Hub;
+use crate::{Config, descriptors};
 
 /// How long a client may take to send the head of a request.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +38,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failed accept, so that a lasting error does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Between two lines in the log about the same trouble.
+const NOTE_PAUSE: Duration = Duration::from_secs(1);
 /// ENFILE and EMFILE: no file descriptor is left, in the system or in the process.
 const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 const OVERLOADED: &[u8] =
@@ -68,13 +70,16 @@ pub async fn serve(
     let mut server = Server {
         listener,
         reserve: reserve(),
-        seats: Arc::new(Semaphore::new(config.max_connections)),
+        seats: Arc::new(Semaphore::new(descriptors::most_connections(
+            config.max_connections,
+        ))),
         door: Door {
             hub,
             origins: config.origins.into(),
             stopping,
         },
         connections: JoinSet::new(),
+        noted: None,
     };
     tokio::select! {
         () = shutdown => {}
@@ -104,6 +109,7 @@ struct Server {
     seats: Arc<Semaphore>,
     door: Door,
     connections: JoinSet<()>,
+    noted: Option<Instant>,
 }
 
 fn reserve() -> Option<File> {
@@ -123,13 +129,21 @@ impl Server {
 
     fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
         let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
-            tracing::warn!("turned away a client: too many connections");
+            self.note("turned away clients: too many connections");
             // A new socket's buffer takes so little at once.
             let _ = stream.try_write(OVERLOADED);
             return;
         };
         let door = self.door.clone();
         self.connections.spawn(door.receive(stream, address, seat));
+    }
+
+    /// Says what happens at most once a second: whoever makes it happen shall not fill the logs.
+    fn note(&mut self, words: &'static str) {
+        if self.noted.is_none_or(|noted| noted.elapsed() > NOTE_PAUSE) {
+            self.noted = Some(Instant::now());
+            tracing::warn!("{words}");
+        }
     }
 
     /// Takes the client that there is no descriptor for, and drops it, so that it need not wait
@@ -139,7 +153,7 @@ impl Server {
             .raw_os_error()
             .is_some_and(|code| NO_DESCRIPTORS.contains(&code));
         if exhausted {
-            tracing::warn!("turned away a client: no file descriptor is left");
+            self.note("turned away clients: no file descriptor is left");
             self.reserve = None;
             let _ = timeout(ACCEPT_PAUSE, self.listener.accept()).await;
             self.reserve = reserve();

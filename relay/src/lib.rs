@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod descriptors;
 mod http;
 mod hub;
 mod run;

@@ -8,7 +8,7 @@ use flexstore_storage::{OpenError, Options};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Config, ServeError, serve};
+use crate::{Config, ServeError, descriptors, serve};
 
 /// The line on stdout that says that the relay is ready; its address follows.
 pub const READY: &str = "flexstore-relay listening on ";
@@ -51,6 +51,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     // Before anything is open, so that no signal finds it half open.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    descriptors::raise(config.max_connections);
     let options = Options::new(config.storage.into()).with_cache_bytes(config.cache_mib << 20);
     let storage =
         flexstore_storage::open(&config.data, options).map_err(|source| RunError::Open {

@@ -69,37 +69,37 @@ pub(crate) const PARTS: &[Part] = &[Part {
 // --- Commands. `--nocapture` lets what a passing test prints through.
 
 const CONVERGENCE: Source = Source {
-    words: "test --release -p flexstore-testkit --test convergence -- --nocapture",
+    words: "test -p flexstore-testkit --test convergence -- --nocapture",
     ci: &[("HISTORIES", "5000")],
     soak: Some(&[("HISTORIES", "100000")]),
     in_ci: true,
 };
 const BINDING: Source = Source {
-    words: "test --release -p flexstore-testkit --test binding -- --nocapture",
+    words: "test -p flexstore-testkit --test binding -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,
 };
 const VERIFICATION: Source = Source {
-    words: "test --release -p flexstore-testkit --test verification -- --nocapture",
+    words: "test -p flexstore-testkit --test verification -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,
 };
 const VECTORS: Source = Source {
-    words: "test --release -p flexstore-testkit --test vectors -- --nocapture",
+    words: "test -p flexstore-testkit --test vectors -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,
 };
 const DURABILITY: Source = Source {
-    words: "test --release -p flexstore-spec --test durability -- --nocapture --test-threads=1",
+    words: "test -p flexstore-spec --test durability -- --nocapture --test-threads=1",
     ci: &[("ROUNDS", "40")],
     soak: Some(&[("ROUNDS", "2000")]),
     in_ci: true,
 };
 const BAD_INPUT: Source = Source {
-    words: "test --release -p flexstore-spec --test bad_input -- --nocapture",
+    words: "test -p flexstore-spec --test bad_input -- --nocapture",
     ci: &[],
     soak: None,
     in_ci: true,

@@ -1,6 +1,8 @@
 //! What a hostile client sends to the real relay: the link that sent it is closed with a reason,
 //! and a healthy client on the same relay notices nothing.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use bytes::Bytes;
@@ -37,10 +39,7 @@ async fn beside_a_healthy_client(bad: impl FnOnce(&Relay)) {
     bob.until("live", Client::is_settled).await;
     bad(&relay);
     let written = alice.write("tag", "still here");
-    tokio::join!(
-        alice.until("acknowledged", Client::is_acknowledged),
-        bob.until("pushed", |bob| bob.replica.index().contains(&written.stamp)),
-    );
+    tokio::join!(alice.until_acknowledged(&written), bob.until_has(&written),);
     assert!(alice.is_connected() && bob.is_connected());
 }
 

@@ -1,5 +1,7 @@
 //! The real relay, and clients that sync through it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -66,13 +68,7 @@ async fn two_clients_sync_a_thousand_records_and_stay_live() {
     assert_eq!(alice.digests(), bob.digests());
 
     let written = bob.write("city-7", "from the other side");
-    tokio::join!(
-        alice.until("pushed", |alice| alice
-            .replica
-            .index()
-            .contains(&written.stamp)),
-        bob.until("acknowledged", Client::is_acknowledged),
-    );
+    tokio::join!(alice.until_has(&written), bob.until_acknowledged(&written),);
     assert_eq!(alice.digests(), bob.digests());
 }
 

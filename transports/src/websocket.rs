@@ -3,7 +3,7 @@
 //! - A text message, or a message of more than [`MAX_FRAME_BYTES`], ends the link with the close
 //!   code that the RFC has for it, 1003 or 1009.
 //! - Each side pings every [`PING_INTERVAL`] and gives the other up when two intervals passed
-//!   without a byte from it; pongs are sent whenever the incoming half is read.
+//!   without a byte from it, and without room for what waits to be written; pongs are sent whenever the incoming half is read.
 //! - [`Link::outgoing`] buffers until it is flushed, so several frames that are ready cost one
 //!   write. Closing it says goodbye, then waits up to [`LINGER`] for the other side to read that:
 //!   a socket that is dropped with unread bytes in it is reset, and takes the last words with it.
@@ -13,6 +13,7 @@
 //! as address space only, at most one frame of it.
 
 mod duplex;
+mod watched;
 
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::{StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use self::watched::Watched;
 
 /// How often each side pings; a peer that is silent for two of these is gone.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -70,7 +73,7 @@ pub async fn connect(service: &str) -> Result<Link, DialError> {
             .await
             .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        client_async_with_config(&uri, stream, Some(config()))
+        client_async_with_config(&uri, Watched::new(stream), Some(config()))
             .await
             .map_err(refused)
     };
@@ -113,7 +116,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let part = already_read.into();
-    let stream =
-        WebSocketStream::from_partially_read(upgraded, part, Role::Server, Some(config())).await;
+    let stream = WebSocketStream::from_partially_read(
+        Watched::new(upgraded),
+        part,
+        Role::Server,
+        Some(config()),
+    )
+    .await;
     duplex::link(stream, name.into(), PING_INTERVAL)
 }

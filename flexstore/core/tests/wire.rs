@@ -1,5 +1,7 @@
 //! Frames: every message survives the way, and any bytes end in a message or a typed error.
 
+#![allow(clippy::unwrap_used)] // a test
+
 use bytes::Bytes;
 use flexstore_core::link::MAX_FRAME_BYTES;
 use flexstore_core::record::MAX_TIME;

@@ -57,6 +57,8 @@ pub struct Client {
     /// Whether the session is live.
     pub live: bool,
     pub transfer: Transfer,
+    /// What was sent on this link, in order, so that a count of acknowledgements names records.
+    pub sent: Vec<Digest>,
     /// The reason that the other side gave on the channel.
     pub closed: Option<CloseReason>,
 }
@@ -92,6 +94,7 @@ impl Client {
             updates: Vec::new(),
             live: false,
             transfer: Transfer::default(),
+            sent: Vec::new(),
             closed: None,
         }
     }
@@ -129,6 +132,7 @@ impl Client {
         self.live = false;
         self.closed = None;
         self.transfer = Transfer::default();
+        self.sent.clear();
         let opens = true;
         self.replica
             .handle(now(), Input::Connected { session, opens });
@@ -172,6 +176,9 @@ impl Client {
         while let Some(output) = self.replica.poll() {
             match output {
                 Output::Send { message, .. } => {
+                    if let Message::Records(texts) = &message {
+                        self.sent.extend(texts.iter().map(|text| Digest::of(text)));
+                    }
                     if let Some(link) = &self.link {
                         let _ = link.outgoing.send(message.encode(0));
                     }
@@ -182,6 +189,7 @@ impl Client {
                     self.stored.insert(ticket);
                 }
                 Output::Synchronized { .. } => self.live = true,
+                Output::Refused { reason, .. } => panic!("refused: {reason:?}"),
                 Output::Progress { transfer, .. } => self.transfer = transfer,
                 _ => {}
             }
@@ -223,24 +231,31 @@ impl Client {
     }
 
     /// Goes on until something holds.
-    #[track_caller]
-    pub fn until(
-        &mut self,
-        what: &'static str,
-        mut holds: impl FnMut(&Self) -> bool,
-    ) -> impl Future<Output = ()> {
-        async move {
-            let steps = async {
-                while !holds(self) {
-                    self.step().await;
-                }
-            };
-            assert!(timeout(PATIENCE, steps).await.is_ok(), "in vain: {what}");
-        }
+    pub async fn until(&mut self, what: &'static str, mut holds: impl FnMut(&Self) -> bool) {
+        let steps = async {
+            while !holds(self) {
+                self.step().await;
+            }
+        };
+        let in_time = timeout(PATIENCE, steps).await.is_ok();
+        assert!(in_time, "in vain: {what}; {}", self.state());
     }
 
     pub fn len(&self) -> usize {
         self.replica.index().len()
+    }
+
+    fn state(&self) -> String {
+        format!(
+            "connected {}, live {}, waiting {}, closed {:?}, {} records, {} stored, {:?}",
+            self.is_connected(),
+            self.live,
+            self.replica.is_waiting(),
+            self.closed,
+            self.len(),
+            self.stored.len(),
+            self.transfer
+        )
     }
 
     /// The digests of the set.
@@ -261,7 +276,7 @@ impl Client {
         self.live && !self.replica.is_waiting()
     }
 
-    /// Something was sent, and all of it is acknowledged by the relay as durable.
+    /// Something was sent, and everything that was is durable at the relay.
     pub fn is_acknowledged(&self) -> bool {
         let Transfer {
             sent,
@@ -270,5 +285,21 @@ impl Client {
             ..
         } = self.transfer;
         sent > 0 && acknowledged == to_send
+    }
+
+    /// Goes on until a write is durable here and at the relay.
+    pub async fn until_acknowledged(&mut self, written: &Written) {
+        self.until("acknowledged", |client| {
+            client.stored.contains(&written.ticket) && client.is_acknowledged()
+        })
+        .await;
+    }
+
+    /// Goes on until a record is durable here.
+    pub async fn until_has(&mut self, written: &Written) {
+        self.until("pushed", |client| {
+            client.replica.index().contains(&written.stamp)
+        })
+        .await;
     }
 }

@@ -19,12 +19,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 use super::LINGER;
+use super::watched::Watched;
 
 /// What a peer may still send while the link closes, before it is cut off.
 const LINGER_BYTES: usize = 8 << 20;
 
 struct Shared<S> {
-    stream: WebSocketStream<S>,
+    stream: WebSocketStream<Watched<S>>,
     /// Why the link is over; both halves answer with it.
     ended: Option<LinkError>,
     /// A close frame was sent or answered.
@@ -73,7 +74,7 @@ fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn link<S>(stream: WebSocketStream<S>, name: Box<str>, ping: Duration) -> Link
+pub(super) fn link<S>(stream: WebSocketStream<Watched<S>>, name: Box<str>, ping: Duration) -> Link
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -149,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
                         shared.reader = Some(cx.waker().clone());
                         return Poll::Pending;
                     }
-                    if self.heard {
+                    if self.heard | shared.stream.get_mut().take_room() {
                         self.heard = false;
                         shared.ping(cx);
                         continue;
@@ -228,7 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<S> {
     fn drive(
         &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut WebSocketStream<S>>, &mut Context<'_>) -> Poll<Result<(), WsError>>,
+        poll: impl FnOnce(
+            Pin<&mut WebSocketStream<Watched<S>>>,
+            &mut Context<'_>,
+        ) -> Poll<Result<(), WsError>>,
     ) -> Poll<Result<(), LinkError>> {
         let mut shared = lock(&self.shared);
         if let Some(error) = &shared.ended {
@@ -330,3 +334,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Outgoing<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
