@@ -167,12 +167,12 @@ impl<K: CollectionKind> Collection<K> {
 
     /// Ends it; the service and the collection stay as they are.
     pub async fn disconnect(&self, service: &str) {
-        self.peer.services().detach(service, self.id());
         let _ = self
             .channel
             .inbox
             .send(Command::Detached(service.into()))
             .await;
+        self.peer.services().detach(service, self.id());
     }
 
     /// Waits until the collection is in step with all its services: everything of theirs is here,

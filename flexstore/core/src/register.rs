@@ -1,13 +1,15 @@
 //! The rows of a collection on disk, and what is read from them.
 //!
 //! ```text
-//! Register  number ‖ tag ‖ 0 ‖ owner ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
+//! Register  number ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
 //! Body      number ‖ digest                              ->  the record's text
 //! Resting   number ‖ digest                              ->  when ‖ successor
 //! Meta      "c" ‖ kind/name                              ->  number
 //! ```
 //!
 //! Numbers are big-endian; `number` is the collection's own, 4 bytes, given out by this store.
+//! `life` is 0 for a tombstone and 1 for an item, so that an owner's tombstones are found without
+//! a walk over all versions.
 
 mod reading;
 
@@ -108,6 +110,7 @@ impl Row {
     fn read(key: &[u8], value: &[u8]) -> Option<Self> {
         let (key, digest) = key.split_last_chunk::<32>()?;
         let (key, author) = key.split_last_chunk::<32>()?;
+        let (_, key) = key.split_last()?;
         let (key, owner) = key.split_last_chunk::<32>()?;
         let tag = key.get(4..)?.strip_suffix(&[0])?;
         let (flags, value) = value.split_first()?;
@@ -209,15 +212,17 @@ impl Register {
         key
     }
 
+    fn owner_key(&self, tag: &Tag, owner: &KeyTag) -> Vec<u8> {
+        let mut key = self.tag_key(tag);
+        key.extend_from_slice(owner.as_bytes());
+        key
+    }
+
     fn row_key(&self, row: &Row) -> Vec<u8> {
-        let mut key = self.tag_key(&row.tag);
-        for part in [
-            row.owner.as_bytes(),
-            row.author.as_bytes(),
-            row.stamp.digest.as_bytes(),
-        ] {
-            key.extend_from_slice(part);
-        }
+        let mut key = self.owner_key(&row.tag, &row.owner);
+        key.push(u8::from(!row.tombstone));
+        key.extend_from_slice(row.author.as_bytes());
+        key.extend_from_slice(row.stamp.digest.as_bytes());
         key
     }
 
@@ -241,7 +246,7 @@ impl Register {
     /// # Errors
     /// [`StorageError`].
     pub fn rows(&self, tag: &Tag) -> Result<Vec<Row>, StorageError> {
-        self.collect(&self.tag_key(tag))
+        self.collect(&self.tag_key(tag), usize::MAX)
     }
 
     /// The rows of one owner under one tag.
@@ -249,16 +254,36 @@ impl Register {
     /// # Errors
     /// [`StorageError`].
     pub fn group(&self, tag: &Tag, owner: &KeyTag) -> Result<Vec<Row>, StorageError> {
-        let mut prefix = self.tag_key(tag);
-        prefix.extend_from_slice(owner.as_bytes());
-        self.collect(&prefix)
+        self.collect(&self.owner_key(tag, owner), usize::MAX)
     }
 
-    fn collect(&self, prefix: &[u8]) -> Result<Vec<Row>, StorageError> {
+    /// The rows that decide on a newcomer: those that may displace it or be displaced by it, and
+    /// itself. Of versions, which displace nothing, there may be very many.
+    pub(crate) fn rivals(&self, newcomer: &Row) -> Result<Vec<Row>, StorageError> {
+        if self.id.kind() != Kind::Versioned || newcomer.tombstone {
+            return self.group(&newcomer.tag, &newcomer.owner);
+        }
+        let mut tombstones = self.owner_key(&newcomer.tag, &newcomer.owner);
+        tombstones.push(0);
+        let mut rows = self.collect(&tombstones, usize::MAX)?;
+        rows.extend(self.collect(&self.row_key(newcomer), 1)?);
+        Ok(rows)
+    }
+
+    /// At most so many of the rows under one tag.
+    pub(crate) fn some_rows(&self, tag: &Tag, most: usize) -> Result<Vec<Row>, StorageError> {
+        self.collect(&self.tag_key(tag), most)
+    }
+
+    fn collect(&self, prefix: &[u8], most: usize) -> Result<Vec<Row>, StorageError> {
         let mut rows = Vec::new();
         self.range(prefix, &mut |row| {
             rows.push(row);
-            ControlFlow::Continue(())
+            if rows.len() < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
         Ok(rows)
     }

@@ -20,7 +20,7 @@ mod replica;
 mod session;
 
 pub use replica::{
-    AskId, Input, Keys, MAX_AHEAD_MS, Origin, Output, Policy, Refusal, Replica, Settings, Ticket,
-    Transfer, Update, WriteError, Writing, Written,
+    AskId, Input, Keys, MAX_AHEAD_MS, MAX_FILTERED, Origin, Output, Policy, Refusal, Replica,
+    Settings, Ticket, Transfer, Update, WriteError, Writing, Written,
 };
 pub use session::{SessionId, WINDOW_BYTES};

@@ -80,6 +80,15 @@ pub(crate) struct Uplink {
     pub(crate) hang_up: Arc<Notify>,
 }
 
+impl Uplink {
+    fn close(&self, reason: CloseReason) {
+        // A queue that is full belongs to a link that will not live long.
+        let _ = self
+            .frames
+            .try_send(Message::Close(reason).encode(self.channel));
+    }
+}
+
 /// Per service, how it stands.
 pub(crate) type Statuses = BTreeMap<Arc<str>, ServiceStatus>;
 
@@ -203,17 +212,17 @@ impl Driver {
                     all.entry(service).or_default();
                 });
             }
-            Command::Detached(service) => {
-                self.statuses.send_modify(|all| {
-                    all.remove(&service);
-                });
-            }
+            Command::Detached(service) => self.detach(now, &service),
             Command::Unreachable { service, error } => {
                 self.set(&service, |status| {
                     status.state = ServiceState::Unreachable(error)
                 });
             }
             Command::Up { session, uplink } => {
+                if !self.statuses.borrow().contains_key(&uplink.service) {
+                    // Detached while the link was being made.
+                    return uplink.close(CloseReason::Done);
+                }
                 self.set(&uplink.service, |status| {
                     *status = ServiceStatus {
                         state: ServiceState::Transferring,
@@ -247,6 +256,26 @@ impl Driver {
                 self.replica.handle(now, Input::Disconnected(session));
             }
         }
+    }
+
+    /// Ends the sessions with a service. The channel's last frame goes out here, behind all others.
+    fn detach(&mut self, now: u64, service: &str) {
+        let gone = |uplink: &Uplink| &*uplink.service == service;
+        let sessions: Vec<SessionId> = self
+            .uplinks
+            .iter()
+            .filter(|(_, up)| gone(up))
+            .map(|(id, _)| *id)
+            .collect();
+        for session in sessions {
+            if let Some(uplink) = self.uplinks.remove(&session) {
+                uplink.close(CloseReason::Done);
+            }
+            self.replica.handle(now, Input::Disconnected(session));
+        }
+        self.statuses.send_modify(|all| {
+            all.remove(service);
+        });
     }
 
     fn drain(&mut self) {
@@ -291,9 +320,7 @@ impl Driver {
             }
             Output::Close { session, reason } => {
                 if let Some(uplink) = self.uplinks.get(&session) {
-                    let _ = uplink
-                        .frames
-                        .try_send(Message::Close(reason).encode(uplink.channel));
+                    uplink.close(reason);
                 }
                 self.hang_up(session, reason);
             }

@@ -184,18 +184,8 @@ impl Task {
                     }
                     Some(Attach::Remove(id)) => {
                         self.collections.remove(&id);
-                        let gone: Vec<u32> = channels
-                            .iter()
-                            .filter(|(_, (other, ..))| *other == id)
-                            .map(|(channel, _)| *channel)
-                            .collect();
-                        for channel in gone {
-                            let close = Message::Close(flexstore_core::wire::CloseReason::Done);
-                            let _ = frames.try_send(close.encode(channel));
-                            if let Some((_, session, inbox)) = channels.remove(&channel) {
-                                down(session, &inbox).await;
-                            }
-                        }
+                        // The collection has closed its channel itself.
+                        channels.retain(|_, (other, ..)| *other != id);
                         if channels.is_empty() {
                             break;
                         }

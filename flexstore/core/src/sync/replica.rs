@@ -14,6 +14,8 @@ use crate::{CollectionId, Digest, KeyTag, Kind, SigningKey, Tag, Verified};
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
 /// When a peer without room is offered a record again, in milliseconds.
 const RETRY_FULL_MS: u64 = 60 * 1000;
+/// Sessions with a filter that one collection serves at a time.
+pub const MAX_FILTERED: usize = 64;
 /// Displaced records freed, and records archived, in one go.
 const SLICE: usize = 1000;
 
@@ -317,6 +319,8 @@ pub struct Replica {
     settings: Settings,
     sessions: BTreeMap<SessionId, Session>,
     work: Work,
+    /// Sessions that may have something to send.
+    dirty: BTreeSet<SessionId>,
     pending: VecDeque<(Sequence, Vec<Effect>)>,
     durable: Sequence,
     /// The store failed: what is on disk must be read again before anything is taken.
@@ -345,6 +349,7 @@ impl Replica {
             settings,
             sessions: BTreeMap::new(),
             work: Work::default(),
+            dirty: BTreeSet::new(),
             pending: VecDeque::new(),
             durable: Sequence(0),
             stale: false,
@@ -420,6 +425,8 @@ impl Replica {
                 Checked::Plain(message) => {
                     self.flush();
                     self.with_session(session, |session, cx| session.handle(message, now, cx));
+                    self.dirty.insert(session);
+                    self.limit_filters(session);
                 }
             },
             Input::Disconnected(session) => self.drop_session(session),
@@ -427,6 +434,7 @@ impl Replica {
             Input::Timeout => {
                 for session in self.sessions.values_mut() {
                     session.handle_timeout(now);
+                    self.dirty.insert(session.id);
                 }
             }
         }
@@ -491,7 +499,7 @@ impl Replica {
             return Err(WriteError::Policy);
         }
         let mut stamp = record.stamp();
-        match self.admit(now, &record, group, Origin::Written)? {
+        match self.admit(now, &record, Origin::Written)? {
             Admitted::New | Admitted::Known => {}
             Admitted::Displaced(by) if by.tombstone => return Err(WriteError::Deleted),
             // The same content by the same author stands here already.
@@ -650,11 +658,9 @@ impl Replica {
             return Err((RefusalReason::Policy, None));
         }
         let tag = header.tag.clone();
-        let owner = header.owner;
-        let result = self.before(&tag).and_then(|()| {
-            let group = self.register.group(&tag, &owner)?;
-            self.admit(now, record, group, origin)
-        });
+        let result = self
+            .before(&tag)
+            .and_then(|()| self.admit(now, record, origin));
         result.map(|_| ()).map_err(|error| refusal(&error))
     }
 
@@ -662,10 +668,10 @@ impl Replica {
         &mut self,
         now: u64,
         record: &Verified,
-        group: Vec<Row>,
         origin: Origin,
     ) -> Result<Admitted, StorageError> {
         let row = Row::of(record);
+        let group = self.register.rivals(&row)?;
         let batch = &mut self.work.batch;
         if let Some(there) = group.iter().find(|there| there.stamp == row.stamp) {
             if there.archived {
@@ -779,7 +785,9 @@ impl Replica {
                     }
                     self.index.insert(row.stamp);
                     for session in self.sessions.values_mut() {
-                        session.changed(&row, &displaced, origin.session());
+                        if session.changed(&row, &displaced, origin.session()) {
+                            self.dirty.insert(session.id);
+                        }
                     }
                     self.outputs
                         .push_back(Output::Update(Update { row, origin }));
@@ -788,6 +796,7 @@ impl Replica {
             }
         }
         for id in handled {
+            self.dirty.insert(id);
             self.with_session(id, |session, cx| {
                 session.acknowledge(cx);
                 Ok(())
@@ -823,6 +832,16 @@ impl Replica {
         }
     }
 
+    /// A filtered session has an index of its own, so there may not be many.
+    fn limit_filters(&mut self, latest: SessionId) {
+        let filtered = |session: &&Session| session.is_filtered();
+        if self.sessions.get(&latest).as_ref().is_some_and(filtered)
+            && self.sessions.values().filter(filtered).count() > MAX_FILTERED
+        {
+            self.close(latest, CloseReason::Limit);
+        }
+    }
+
     fn told(&mut self, session: SessionId, id: AskId) {
         if let Some(asked) = self.asked.get_mut(&id) {
             asked.remove(&session);
@@ -834,8 +853,7 @@ impl Replica {
     }
 
     fn pump(&mut self) {
-        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for id in ids {
+        for id in std::mem::take(&mut self.dirty) {
             self.with_session(id, |session, cx| session.pump(cx));
         }
     }

@@ -199,8 +199,14 @@ impl Session {
         Ok(())
     }
 
-    /// The set changed: keeps the filtered copy in step, and sends what is new.
-    pub(super) fn changed(&mut self, added: &Row, displaced: &[Stamp], from: Option<SessionId>) {
+    /// The set changed: keeps the filtered copy in step, and queues what is new. Whether there is
+    /// something to send.
+    pub(super) fn changed(
+        &mut self,
+        added: &Row,
+        displaced: &[Stamp],
+        from: Option<SessionId>,
+    ) -> bool {
         let matches = self.filter.matches(&added.owner, added.stamp.iat);
         if let Some(filtered) = &mut self.filtered {
             for stamp in displaced {
@@ -211,13 +217,18 @@ impl Session {
             }
         }
         if !matches || from == Some(self.id) || !self.is_open() {
-            return;
+            return false;
         }
         if self.outgoing.len() < MAX_LIVE_QUEUE {
             self.outgoing.push_back(Outgoing::Offer(added.stamp.digest));
         } else {
             self.overflowed = true;
         }
+        true
+    }
+
+    pub(super) const fn is_filtered(&self) -> bool {
+        self.filtered.is_some()
     }
 
     /// Whether a record that came was asked for, or belongs to the first transfer.
@@ -349,14 +360,13 @@ impl Session {
                 self.wanted.remove(&digest);
             }
             Message::Ask { id, tag } => {
-                let rows = cx.register.rows(&tag)?;
+                let rows = cx.register.some_rows(&tag, MAX_LISTED)?;
                 if self.outgoing.len() + rows.len() > MAX_ASKED_QUEUE {
                     return Err(Ended::Because(CloseReason::Limit));
                 }
                 self.outgoing.push_front(Outgoing::Told(id));
                 self.words += 1;
-                let live = rows.iter().filter(|row| !row.archived).take(MAX_LISTED);
-                for row in live {
+                for row in rows.iter().filter(|row| !row.archived) {
                     self.outgoing.push_front(Outgoing::Offer(row.stamp.digest));
                 }
             }
