@@ -111,6 +111,8 @@ pub(super) fn open(
             ended = ending.wait_for(Option::is_some) => ended.ok().and_then(|ending| *ending),
             ended = empty(&mut outgoing, &mut frames, &load, stall) => ended,
         };
+        // Ended, and the last outbox gone, while a frame was being written: there is a last word.
+        let ended = ended.or(*ending.borrow());
         // Whoever waits for the peer to read need not wait any more.
         load.bytes.store(0, Ordering::Relaxed);
         load.frames.store(0, Ordering::Relaxed);
@@ -163,4 +165,38 @@ async fn farewell(outgoing: &mut Outgoing, ending: Option<Ending>) {
         let _ = outgoing.feed(Message::Close(reason).encode(channel)).await;
     }
     let _ = outgoing.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::sink;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_word_is_said_also_when_all_ends_during_a_write() {
+        let held: Arc<Mutex<Option<Outbox>>> = Arc::default();
+        let written: Arc<Mutex<Vec<Bytes>>> = Arc::default();
+        let (holder, log) = (Arc::clone(&held), Arc::clone(&written));
+        let outgoing: Outgoing = Box::pin(sink::unfold((), move |(), frame: Bytes| {
+            log.lock().unwrap().push(frame);
+            // As if by other threads, between the writer's look at the ending and its next.
+            if let Some(outbox) = holder.lock().unwrap().take() {
+                outbox.end(0, CloseReason::BadRecord);
+            }
+            std::future::ready(Ok(()))
+        }));
+        let (outbox, write) = open(outgoing, Duration::from_secs(5));
+        outbox.send(0, &Message::Acknowledge(1));
+        *held.lock().unwrap() = Some(outbox);
+        let ended = write.await;
+        assert_eq!(
+            ended.map(|ending| ending.reason),
+            Some(CloseReason::BadRecord)
+        );
+        let close = Message::Close(CloseReason::BadRecord).encode(0);
+        assert_eq!(written.lock().unwrap().last(), Some(&close));
+    }
 }
