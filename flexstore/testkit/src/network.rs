@@ -36,6 +36,8 @@ pub struct Node {
     pub refused: Vec<Refusal>,
     /// Sessions that became live.
     pub synchronized: usize,
+    /// The most records that a session was ever expected to send.
+    pub expected: u64,
     /// Why sessions were closed by this node.
     pub closed: Vec<CloseReason>,
     /// When the fsync that runs is over.
@@ -115,6 +117,7 @@ impl Network {
             stored: Vec::new(),
             refused: Vec::new(),
             synchronized: 0,
+            expected: 0,
             closed: Vec::new(),
             fsync: None,
         });
@@ -351,6 +354,10 @@ impl Network {
                 Output::Update(update) => self.nodes[node].updates.push(update),
                 Output::Stored(ticket) => self.nodes[node].stored.push(ticket),
                 Output::Synchronized { .. } => self.nodes[node].synchronized += 1,
+                Output::Progress { transfer, .. } => {
+                    let expected = &mut self.nodes[node].expected;
+                    *expected = transfer.to_send.max(*expected);
+                }
                 Output::Refused { reason, .. } => self.nodes[node].refused.push((reason, None)),
                 _ => {}
             }

@@ -219,6 +219,18 @@ fn the_window_bounds_what_is_under_way() {
     );
 }
 
+#[test]
+fn progress_expects_the_records_that_there_are() {
+    let mut network = Network::new(9, 2, &id(Kind::Mutable));
+    for n in 0..500 {
+        write(&mut network, 0, &format!("{n}"), &"x".repeat(4000), &key(1));
+    }
+    network.connect(0, 1);
+    assert!(network.run(10_000));
+    assert_eq!(network.nodes[1].replica.index().len(), 500);
+    assert_eq!(network.nodes[0].expected, 500, "500 records, and no more");
+}
+
 /// A replica, a session that a hostile peer has opened with it, and what the replica says.
 fn hostile(
     kind: Kind,

@@ -79,6 +79,8 @@ pub(super) struct Session {
     outgoing: VecDeque<Outgoing>,
     /// How many of them the peer asked for.
     asked: usize,
+    /// How many of them are no records.
+    words: usize,
     overflowed: bool,
     unacknowledged: VecDeque<usize>,
     in_flight: usize,
@@ -134,6 +136,7 @@ impl Session {
             filtered: None,
             outgoing: VecDeque::new(),
             asked: 0,
+            words: 0,
             overflowed: false,
             unacknowledged: VecDeque::new(),
             in_flight: 0,
@@ -371,6 +374,7 @@ impl Session {
                     return Err(Ended::Because(CloseReason::Limit));
                 }
                 self.outgoing.push_front(Outgoing::Told(id));
+                self.words += 1;
                 for row in rows.iter().filter(|row| !row.archived) {
                     self.outgoing.push_front(Outgoing::Asked(row.stamp.digest));
                 }
@@ -426,6 +430,7 @@ impl Session {
         if next.is_none() {
             self.phase = Phase::Transferring;
             self.outgoing.push_back(Outgoing::Mark);
+            self.words += 1;
         }
         self.next_query = next;
         Ok(())
@@ -500,15 +505,22 @@ impl Session {
                 self.flush(&mut texts, &mut bytes, cx);
             }
             let next = self.outgoing.pop_front();
-            if matches!(next, Some(Outgoing::Asked(_) | Outgoing::Wanted(_) | Outgoing::Told(_))) {
+            if matches!(
+                next,
+                Some(Outgoing::Asked(_) | Outgoing::Wanted(_) | Outgoing::Told(_))
+            ) {
                 self.asked -= 1;
             }
             match (next, text) {
                 (Some(Outgoing::Told(id)), _) => {
+                    self.words -= 1;
                     self.flush(&mut texts, &mut bytes, cx);
                     cx.send(self.id, Message::Told(id));
                 }
-                (Some(Outgoing::Mark), _) => self.mark = Some(self.sent),
+                (Some(Outgoing::Mark), _) => {
+                    self.words -= 1;
+                    self.mark = Some(self.sent);
+                }
                 (_, Some(text)) => {
                     self.sent += 1;
                     self.transfer.sent += 1;
@@ -543,7 +555,7 @@ impl Session {
     }
 
     fn show(&mut self, cx: &mut Context<'_>) {
-        self.transfer.to_send = self.sent + self.outgoing.len() as u64;
+        self.transfer.to_send = self.sent + (self.outgoing.len() - self.words) as u64;
         self.transfer.to_receive = self.received + (self.wanted.len() + self.to_want.len()) as u64;
         if self.transfer != self.shown {
             self.shown = self.transfer;

@@ -22,8 +22,8 @@ pub(super) enum Answer {
     Taken,
     /// It was no true record, and the link was closed for it.
     ClosedAsBad,
-    /// Anything else.
-    Other,
+    /// Anything else: the relay's last words.
+    Other(String),
 }
 
 pub(super) struct Hand {
@@ -65,11 +65,13 @@ impl Hand {
                     }
                     Message::Acknowledge(1) => return Ok(Answer::Taken),
                     Message::Close(CloseReason::BadRecord) => return Ok(Answer::ClosedAsBad),
-                    Message::Close(_) | Message::Refused { .. } => return Ok(Answer::Other),
+                    last @ (Message::Close(_) | Message::Refused { .. }) => {
+                        return Ok(Answer::Other(format!("{last:?}")));
+                    }
                     _ => {}
                 }
             }
-            Ok(Answer::Other)
+            Ok(Answer::Other("gone without a word".into()))
         };
         timeout(PATIENCE, conversation)
             .await
