@@ -222,16 +222,19 @@ impl Collection<Versioned> {
     ///
     /// # Errors
     /// [`RetrieveError`] if several owners hold the tag.
-    pub fn timestamps(&self, tag: &Tag) -> Result<Vec<Timestamp>, RetrieveError> {
-        Ok(self.register().versions(tag, None)?.timestamps())
+    pub fn timestamps(&self, tag: impl IntoTag) -> Result<Vec<Timestamp>, RetrieveError> {
+        Ok(self
+            .register()
+            .versions(&tag.into_tag()?, None)?
+            .timestamps())
     }
 
     /// The digests of the versions here, by which each can be retrieved, ascending by time.
     ///
     /// # Errors
     /// [`RetrieveError`] if several owners hold the tag.
-    pub fn versions(&self, tag: &Tag) -> Result<Vec<Digest>, RetrieveError> {
-        let versions = self.register().versions(tag, None)?;
+    pub fn versions(&self, tag: impl IntoTag) -> Result<Vec<Digest>, RetrieveError> {
+        let versions = self.register().versions(&tag.into_tag()?, None)?;
         Ok(versions.rows().iter().map(|row| row.stamp.digest).collect())
     }
 }

@@ -49,7 +49,7 @@ pub use flexstore_core::link::{self, Dialer};
 pub use flexstore_core::register::{Selection, Timestamp};
 pub use flexstore_core::storage::{MemoryStorage, Storage, StorageError};
 pub use flexstore_core::sync::{Policy, Transfer};
-pub use flexstore_core::wire::Filter;
+pub use flexstore_core::wire::{CloseReason, Filter, RefusalReason};
 pub use flexstore_core::{CollectionId, Digest, KeyTag, Kind, Tag, TagError};
 pub use item::{Content, ContentError, Item};
 pub use peer::{OpenError, Peer, ServiceState, ServiceStatus};

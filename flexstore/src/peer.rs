@@ -12,8 +12,8 @@ pub(crate) use driver::{Command, Signers, Statuses};
 use flexstore_core::link::{DialError, Dialer, Dialing};
 use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
 use flexstore_core::sync::{Replica, Settings, Transfer};
-use flexstore_core::wire::CloseReason;
-use flexstore_core::{CollectionId, CollectionIdError};
+use flexstore_core::wire::{CloseReason, RefusalReason};
+use flexstore_core::{CollectionId, CollectionIdError, Digest};
 use service::Services;
 use tokio::sync::{mpsc, watch};
 
@@ -69,6 +69,10 @@ pub struct ServiceStatus {
     pub state: ServiceState,
     /// Items and bytes, done and expected, since the link was made.
     pub transfer: Transfer,
+    /// How many items of ours the service did not take since the link was made.
+    pub refused: u64,
+    /// The last of them, and why.
+    pub last_refusal: Option<(Digest, RefusalReason)>,
 }
 
 impl ServiceStatus {

@@ -12,6 +12,24 @@
 //! | mutable | a is later, and is a tombstone, or of the same author |
 //! | versioned | a is a tombstone and later |
 //!
+//! Only what is verified is admitted:
+//!
+//! ```
+//! # use flexstore_core::sync::{Input, SessionId};
+//! # use flexstore_core::wire::Checked;
+//! fn received(session: SessionId, records: Vec<flexstore_core::Verified>) -> Input {
+//!     Input::Received { session, message: Checked::Records(records) }
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! # use flexstore_core::sync::{Input, SessionId};
+//! # use flexstore_core::wire::Checked;
+//! fn received(session: SessionId, records: Vec<flexstore_core::Signed>) -> Input {
+//!     Input::Received { session, message: Checked::Records(records) } // nobody has checked them
+//! }
+//! ```
+//!
 //! Of an owner that is a team, a tombstone outlives its author's later item: otherwise another
 //! author's earlier item would stand or fall with the order of arrival.
 

@@ -136,7 +136,23 @@ impl Signed {
     /// # Errors
     /// [`ParseError`]; never panics, whatever the bytes.
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, ParseError> {
-        let text = text.into();
+        let signed = Self::read(text.into())?;
+        let Inner {
+            header, payload, ..
+        } = &signed.inner;
+        let fits = payload.is_empty() == header.is_tombstone()
+            && header
+                .payload_hash
+                .is_none_or(|hash| Digest::of(payload) == hash);
+        if fits {
+            Ok(signed)
+        } else {
+            Err(ParseError::Payload)
+        }
+    }
+
+    /// All but whether the payload is the one whose hash is signed.
+    fn read(text: Bytes) -> Result<Self, ParseError> {
         if text.len() > MAX_ITEM_BYTES {
             return Err(ParseError::TooLong);
         }
@@ -155,7 +171,7 @@ impl Signed {
             return Err(ParseError::Form);
         };
         let header = Header::parse(&decode_header(protected)?, Slot::Only)?;
-        let payload = decode_payload(&header, payload)?;
+        let payload = decode_payload(payload)?;
         let signature = decode_signature(signature)?;
         let digest = Digest::of(&text);
         let inner = Inner {
@@ -181,7 +197,7 @@ impl Signed {
         if header != second {
             return Err(ParseError::Disagree);
         }
-        let payload = decode_payload(&header, whole.payload.as_bytes())?;
+        let payload = decode_payload(whole.payload.as_bytes())?;
         let input = |part: &Part<'_>| -> Result<(Bytes, [u8; 64]), ParseError> {
             let input = format!("{}.{}", part.protected, whole.payload);
             Ok((input.into(), decode_signature(part.signature.as_bytes())?))
@@ -283,7 +299,7 @@ impl Verified {
     /// [`ParseError::Disagree`] if the text is not the one of that digest; other [`ParseError`]s
     /// for damage that the digest cannot show.
     pub(crate) fn restore(text: Bytes, digest: &Digest) -> Result<Self, ParseError> {
-        let signed = Signed::parse(text)?;
+        let signed = Signed::read(text)?;
         if signed.inner.digest != *digest {
             return Err(ParseError::Disagree);
         }
@@ -553,17 +569,10 @@ fn decode_signature(part: &[u8]) -> Result<[u8; 64], ParseError> {
     bytes.try_into().map_err(|_| ParseError::Form)
 }
 
-fn decode_payload(header: &Header, part: &[u8]) -> Result<Bytes, ParseError> {
-    let payload = Bytes::from(decode_base64url(part).ok_or(ParseError::Base64)?);
-    let fits = payload.is_empty() == header.is_tombstone()
-        && header
-            .payload_hash
-            .is_none_or(|hash| Digest::of(&payload) == hash);
-    if fits {
-        Ok(payload)
-    } else {
-        Err(ParseError::Payload)
-    }
+fn decode_payload(part: &[u8]) -> Result<Bytes, ParseError> {
+    decode_base64url(part)
+        .map(Bytes::from)
+        .ok_or(ParseError::Base64)
 }
 
 /// The envelope of RFC 7515 §7.2.1, with exactly two signatures and no unprotected header.

@@ -14,13 +14,16 @@
 //! Local writes and remote records take the same path. Nobody is told of a record before the store
 //! says that it is durable; then the writer, the sender and the other sessions are.
 
+mod event;
 pub mod index;
 pub mod reconcile;
 mod replica;
 mod session;
+mod settings;
+mod writing;
 
-pub use replica::{
-    AskId, Input, Keys, MAX_AHEAD_MS, MAX_FILTERED, Origin, Output, Policy, Refusal, Replica,
-    Settings, Ticket, Transfer, Update, WriteError, Writing, Written,
-};
+pub use event::{AskId, Input, Origin, Output, Ticket, Transfer, Update};
+pub use replica::{MAX_AHEAD_MS, MAX_FILTERED, Replica};
 pub use session::{SessionId, WINDOW_BYTES};
+pub use settings::{Policy, Settings};
+pub use writing::{Keys, Refusal, WriteError, Writing, Written};

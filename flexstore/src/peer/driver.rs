@@ -364,6 +364,10 @@ impl Driver {
             } => {
                 let service = self.service(session);
                 tracing::warn!(%service, %digest, ?reason, "a service did not take an item");
+                self.set(&service, |status| {
+                    status.refused += 1;
+                    status.last_refusal = Some((digest, reason));
+                });
             }
             Output::Answered(id) => {
                 if let Some(reply) = self.asks.remove(&id) {

@@ -21,6 +21,8 @@ use crate::random;
 const FRAMES: usize = 1024;
 /// The first wait before connecting again; it doubles with every failure.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// After how long a link counts as one that held.
+const HELD: Duration = Duration::from_secs(1);
 /// The longest wait before connecting again.
 const MOST_WAIT: Duration = Duration::from_secs(30);
 
@@ -117,8 +119,8 @@ impl Task {
                 Ok(link) => {
                     let began = Instant::now();
                     self.serve(link).await;
-                    // A link that held for a while was not the problem.
-                    if began.elapsed() > MOST_WAIT {
+                    // A link that held was not the problem.
+                    if began.elapsed() > HELD {
                         wait = LEAST_WAIT;
                     }
                 }

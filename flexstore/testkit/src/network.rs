@@ -4,16 +4,15 @@
 //!
 //! Every message is encoded, carried as bytes, decoded and verified, as over a real link.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use flexstore_core::storage::{MemoryStorage, Progress, Sequence, Storage};
+use flexstore_core::storage::{MemoryStorage, Progress, Storage};
 use flexstore_core::sync::{
-    Input, Keys, Output, Refusal, Replica, SessionId, Settings, Ticket, Update, WriteError,
-    Writing, Written,
+    Input, Keys, Output, Replica, SessionId, Settings, Ticket, Update, WriteError, Writing, Written,
 };
-use flexstore_core::wire::{CloseReason, Message};
+use flexstore_core::wire::{CloseReason, Message, RefusalReason};
 use flexstore_core::{CollectionId, Verified};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -33,7 +32,7 @@ pub struct Node {
     /// Writes that the app was told are durable.
     pub stored: Vec<Ticket>,
     /// Records that peers refused.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusalReason>,
     /// Sessions that became live.
     pub synchronized: usize,
     /// The most records that a session was ever expected to send.
@@ -358,7 +357,7 @@ impl Network {
                     let expected = &mut self.nodes[node].expected;
                     *expected = transfer.to_send.max(*expected);
                 }
-                Output::Refused { reason, .. } => self.nodes[node].refused.push((reason, None)),
+                Output::Refused { reason, .. } => self.nodes[node].refused.push(reason),
                 _ => {}
             }
         }
@@ -387,30 +386,6 @@ impl Network {
                 .max(now + latency);
             pipe.frames.push_back((at, frame));
         }
-    }
-
-    /// What has been acknowledged to nobody is forgotten by a crash; a memory store keeps it all,
-    /// which is one of the outcomes that a crash may have.
-    #[must_use]
-    pub fn durable(&self, node: usize) -> Option<Sequence> {
-        let progress = self.nodes[node]
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        progress.iter().rev().find_map(|progress| match progress {
-            Progress::Durable(sequence) => Some(*sequence),
-            Progress::Failed(_) => None,
-        })
-    }
-
-    /// How many frames each session has under way, by session.
-    #[must_use]
-    pub fn under_way(&self) -> BTreeMap<SessionId, usize> {
-        let mut counts = BTreeMap::new();
-        for pipe in &self.pipes {
-            *counts.entry(pipe.session).or_default() += pipe.frames.len();
-        }
-        counts
     }
 }
 

@@ -130,11 +130,7 @@ fn too_new_is_refused_and_taken_when_its_time_has_come() {
         assert!(network.step());
     }
     assert_eq!(shown(&network, 1, "a"), None);
-    assert!(
-        network.nodes[0]
-            .refused
-            .contains(&(RefusalReason::TooNew, None))
-    );
+    assert!(network.nodes[0].refused.contains(&RefusalReason::TooNew));
     assert!(network.run(1000), "the offer is made again");
     assert_eq!(shown(&network, 1, "a").as_deref(), Some("from ahead"));
 }

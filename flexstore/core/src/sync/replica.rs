@@ -1,14 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::event::{AskId, Input, Origin, Output, Ticket, Update};
 use super::index::Index;
 use super::session::{Context, Ended, Session, SessionId};
+use super::settings::Settings;
+use super::writing::{Keys, Refusal, WriteError, Writing, Written};
 use crate::admission::{Admission, Contender, admit};
-use crate::record::{Content, Draft, Encryption, ParseError, Stamp};
-use crate::register::{Register, Resting, Row, Selection, Versions, shown};
+use crate::record::{Content, Draft, Encryption, Stamp};
+use crate::register::{Register, Resting, Row, Selection, shown};
 use crate::storage::{Batch, Progress, Sequence, Storage, StorageError};
 use crate::wire::{Checked, CloseReason, Filter, Message, RefusalReason};
-use crate::{CollectionId, Digest, KeyTag, Kind, SigningKey, Tag, Verified};
+use crate::{CollectionId, Digest, KeyTag, Kind, Tag, Verified};
 
 /// How far a record's time may be ahead of the clock, in milliseconds: five minutes.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
@@ -18,280 +21,6 @@ const RETRY_FULL_MS: u64 = 60 * 1000;
 pub const MAX_FILTERED: usize = 64;
 /// Displaced records freed, and records archived, in one go.
 const SLICE: usize = 1000;
-
-/// Which records a replica admits from others and writes itself, beyond those that verify.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Policy {
-    /// Only items of these owners.
-    pub owners: Option<BTreeSet<KeyTag>>,
-    /// Only records by these authors.
-    pub authors: Option<BTreeSet<KeyTag>>,
-    /// Only sealed items, and tombstones.
-    pub sealed_only: bool,
-}
-
-impl Policy {
-    fn admits(&self, owner: &KeyTag, author: &KeyTag, encryption: &Encryption) -> bool {
-        self.owners
-            .as_ref()
-            .is_none_or(|owners| owners.contains(owner))
-            && self
-                .authors
-                .as_ref()
-                .is_none_or(|authors| authors.contains(author))
-            && !(self.sealed_only && *encryption == Encryption::Plain)
-    }
-}
-
-/// What a replica is opened with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Random, the same for all replicas of a store.
-    pub replica: [u8; 16],
-    /// What is admitted.
-    pub policy: Policy,
-    /// What is compared and sent, where this replica opens the session.
-    pub filter: Filter,
-    /// How long displaced records rest before their space is freed, in milliseconds.
-    pub rest_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            replica: [0; 16],
-            policy: Policy::default(),
-            filter: Filter::default(),
-            rest_ms: 30 * 24 * 60 * 60 * 1000,
-        }
-    }
-}
-
-/// What happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Input {
-    /// A link to a peer is there. The side that dialled opens.
-    Connected {
-        /// A number that no session has had.
-        session: SessionId,
-        /// Whether this side opens.
-        opens: bool,
-    },
-    /// A message came.
-    Received {
-        /// From whom.
-        session: SessionId,
-        /// Checked.
-        message: Checked,
-    },
-    /// The link is gone.
-    Disconnected(SessionId),
-    /// The store's word.
-    Stored(Progress),
-    /// The time of [`Replica::next_timeout`] has come.
-    Timeout,
-}
-
-/// What is to be done, or told.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Output {
-    /// Send a message to a peer.
-    Send {
-        /// To whom.
-        session: SessionId,
-        /// What.
-        message: Message,
-    },
-    /// The session is over; close the link and say why.
-    Close {
-        /// Which.
-        session: SessionId,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// The set changed, durably.
-    Update(Update),
-    /// A write of this replica's is durable.
-    Stored(Ticket),
-    /// A write of this replica's is not durable, and may be gone.
-    NotStored(Ticket, StorageError),
-    /// A session has nothing more to compare or transfer, and is live.
-    Synchronized {
-        /// Which.
-        session: SessionId,
-    },
-    /// How far a session is.
-    Progress {
-        /// Which.
-        session: SessionId,
-        /// How far.
-        transfer: Transfer,
-    },
-    /// A peer did not take a record.
-    Refused {
-        /// Which peer.
-        session: SessionId,
-        /// Which record.
-        digest: Digest,
-        /// Why.
-        reason: RefusalReason,
-    },
-    /// All peers that were asked for a tag have answered or gone.
-    Answered(AskId),
-}
-
-/// How far a session is, since it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Transfer {
-    /// Records sent.
-    pub sent: u64,
-    /// Of them, known to be durable at the peer, or refused.
-    pub acknowledged: u64,
-    /// Records sent and known to be sent yet.
-    pub to_send: u64,
-    /// Records received.
-    pub received: u64,
-    /// Records received and known to be received yet.
-    pub to_receive: u64,
-    /// Bytes of the records sent.
-    pub sent_bytes: u64,
-    /// Bytes of the records received.
-    pub received_bytes: u64,
-}
-
-impl Transfer {
-    /// Bytes sent and to be sent, by the mean of those sent so far.
-    #[must_use]
-    pub const fn to_send_bytes(&self) -> u64 {
-        extrapolate(self.sent_bytes, self.sent, self.to_send)
-    }
-
-    /// Bytes received and to be received, by the mean of those received so far.
-    #[must_use]
-    pub const fn to_receive_bytes(&self) -> u64 {
-        extrapolate(self.received_bytes, self.received, self.to_receive)
-    }
-}
-
-const fn extrapolate(bytes: u64, done: u64, all: u64) -> u64 {
-    if done == 0 {
-        0
-    } else {
-        (bytes as u128 * all as u128 / done as u128) as u64
-    }
-}
-
-/// A write on its way to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// A question to the peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AskId(pub u64);
-
-/// Where a change came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Written here.
-    Written,
-    /// Pushed live by a peer.
-    Pushed(SessionId),
-    /// Transferred by a reconciliation, or on demand.
-    Synced(SessionId),
-}
-
-impl Origin {
-    const fn session(&self) -> Option<SessionId> {
-        match self {
-            Self::Written => None,
-            Self::Pushed(session) | Self::Synced(session) => Some(*session),
-        }
-    }
-}
-
-/// A durable change of the set.
-#[derive(Debug, Clone)]
-pub struct Update {
-    /// The record that is new.
-    pub row: Row,
-    /// Where it came from.
-    pub origin: Origin,
-}
-
-/// Whose keys sign.
-#[derive(Debug, Clone, Copy)]
-pub enum Keys<'a> {
-    /// One key is owner and author.
-    Solo(&'a SigningKey),
-    /// A member acts for an owner.
-    Member {
-        /// The owner's.
-        owner: &'a SigningKey,
-        /// The member's.
-        author: &'a SigningKey,
-    },
-}
-
-impl Keys<'_> {
-    fn tags(&self) -> (KeyTag, KeyTag) {
-        match self {
-            Self::Solo(key) => (key.tag(), key.tag()),
-            Self::Member { owner, author } => (owner.tag(), author.tag()),
-        }
-    }
-}
-
-/// What is to be written.
-#[derive(Debug, Clone)]
-pub struct Writing {
-    /// The tag; ignored for immutable content.
-    pub tag: Tag,
-    /// What.
-    pub content: Content,
-}
-
-/// A write that was taken, and will be acknowledged by [`Output::Stored`].
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// For [`Output::Stored`].
-    pub ticket: Ticket,
-    /// The tag under which it stands.
-    pub tag: Tag,
-    /// Its time and digest.
-    pub stamp: Stamp,
-}
-
-/// Why something was not written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// It cannot be made a record.
-    #[error(transparent)]
-    Draft(#[from] ParseError),
-    /// What stands under the tag is from more than five minutes ahead of this clock.
-    #[error("this clock is behind: the tag holds a record of {newest} ms since 1970")]
-    ClockBehind {
-        /// The time of the newest record there, in ms since 1970.
-        newest: u64,
-    },
-    /// The owner deleted this immutable content; storing it again would not show it.
-    #[error("the owner deleted this content")]
-    Deleted,
-    /// There is nothing to remove.
-    #[error("there is nothing under this tag")]
-    NotFound,
-    /// The collection's policy does not admit it.
-    #[error("the collection's policy does not admit this")]
-    Policy,
-    /// The store did not take it.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// Why a record was not taken, and in how many milliseconds to try again.
-pub type Refusal = (RefusalReason, Option<u64>);
 
 enum Effect {
     /// A peer's record is dealt with.
@@ -572,14 +301,6 @@ impl Replica {
             self.register.forget(&mut self.work.batch, digest);
         }
         Ok(digests.len())
-    }
-
-    /// The versions of a subject by one owner.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn versions(&self, tag: &Tag, owner: &KeyTag) -> Result<Versions, StorageError> {
-        Ok(Versions::of(&self.register.rows(tag)?, owner))
     }
 
     /// In the credential collections a tag is a key, and only its holder owns what is under it.

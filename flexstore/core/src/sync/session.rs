@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use super::event::{Output, Transfer};
 use super::index::Index;
 use super::reconcile::{self, Found, Later};
-use super::replica::{Output, Transfer};
 use crate::record::Stamp;
 use crate::register::{Register, Row};
 use crate::storage::StorageError;
