@@ -93,6 +93,25 @@ enum Body {
 
 /// One item as it was retrieved: what was signed, and the content if it is plain or sealed to a
 /// key that is here.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use flexstore::{ContentError, MemoryStorage, Mutable, Peer};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let peer = Peer::open(Arc::new(MemoryStorage::new()))?;
+/// # let me = peer.credentials().create_device().await?;
+/// # let notes = peer.collection::<Mutable>("notes").open()?;
+/// let tag = notes.store("for my eyes").seal_to([me]).await?;
+/// let item = notes.retrieve(&tag).await?.ok_or("gone")?;
+/// assert_eq!((item.text()?, item.owner()), ("for my eyes", me));
+///
+/// let unopened = notes.retrieve(&tag).sealed().await?.ok_or("gone")?;
+/// assert_eq!(unopened.text(), Err(ContentError::Closed));
+/// assert_eq!(unopened.audience(), [me.tag()]); // told to everyone, the relay included
+/// # Ok(())
+/// # }
+/// ```
 pub struct Item {
     record: Verified,
     body: Body,

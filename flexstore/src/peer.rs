@@ -82,6 +82,22 @@ impl ServiceStatus {
 }
 
 /// One app on one device: a store, keys and collections. Cheap to clone; all clones are one peer.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use flexstore::{MemoryStorage, Mutable, Peer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let storage = Arc::new(MemoryStorage::new()); // or `flexstore_storage::open(dir, options)?`
+/// let peer = Peer::open(storage)?; // or `Peer::connected(storage, Transports::new())?`
+/// peer.credentials().create_device().await?;
+/// let notes = peer.collection::<Mutable>("notes").open()?;
+/// notes.store("milk").tag("shopping").await?;
+/// peer.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Peer {
     inner: Arc<Inner>,

@@ -56,7 +56,7 @@ pub(crate) const FSYNC_MS: f64 = 0.3;
 pub(crate) struct Part {
     pub(crate) name: &'static str,
     pub(crate) lines: &'static [Line],
-    /// The part is delivered: from then on plain `cargo spec` fails where a line has no figure.
+    /// The part is delivered: from then on `cargo spec` fails in CI where a line has no figure.
     /// (`cargo spec accept` always does.)
     pub(crate) complete: bool,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Part {
 pub(crate) const PARTS: &[Part] = &[Part {
     name: "core",
     lines: CORE,
-    complete: false,
+    complete: true,
 }];
 
 // --- Commands. `--nocapture` lets what a passing test prints through.

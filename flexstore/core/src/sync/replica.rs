@@ -42,6 +42,28 @@ struct Work {
 }
 
 /// One collection as one device or relay has it. See the [module](super) for how it is driven.
+///
+/// ```
+/// use std::sync::Arc;
+/// use flexstore_core::record::Content;
+/// use flexstore_core::storage::{MemoryStorage, Progress, Sequence};
+/// use flexstore_core::sync::{Input, Keys, Output, Replica, Settings, Writing};
+/// use flexstore_core::{CollectionId, Kind, SigningKey, Tag};
+///
+/// let id = CollectionId::new(Kind::Mutable, "notes")?;
+/// let mut replica = Replica::open(Arc::new(MemoryStorage::new()), id, Settings::default())?;
+/// let key = SigningKey::from_seed(&[7; 32]); // a random one, really
+/// let content = Content::Plain { payload: "milk".into(), cty: None };
+/// let writing = Writing { tag: Tag::new("shopping")?, content };
+/// let written = replica.write(1_700_000_000_000, writing, Keys::Solo(&key))?;
+///
+/// while replica.poll().is_some() {} // hands the batch to the store
+/// let durable = Progress::Durable(Sequence(1)); // the store's word, as its observer hears it
+/// replica.handle(1_700_000_000_001, Input::Stored(durable));
+/// let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll()).collect();
+/// assert!(outputs.iter().any(|output| matches!(output, Output::Stored(t) if *t == written.ticket)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Replica {
     register: Register,
     index: Index,
