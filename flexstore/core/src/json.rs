@@ -23,8 +23,8 @@ pub enum JsonError {
     /// One object names a member twice, which parsers read differently (RFC 8259 §4).
     #[error("a member is named twice")]
     DuplicateKey,
-    /// Nested deeper than [`MAX_JSON_DEPTH`].
-    #[error("nested deeper than {MAX_JSON_DEPTH}")]
+    /// Nested deeper than [`MAX_JSON_DEPTH`], or than the caller allows.
+    #[error("nested too deep")]
     TooDeep,
 }
 
@@ -38,10 +38,20 @@ const DEEP: &str = "flexstore: too deep";
 /// # Errors
 /// [`JsonError`]; never panics, and takes memory in proportion to the text.
 pub fn parse_strict(text: &[u8]) -> Result<Value, JsonError> {
+    parse_to_depth(text, MAX_JSON_DEPTH)
+}
+
+/// The same with a depth of the caller's, which is at most [`MAX_JSON_DEPTH`].
+///
+/// # Errors
+/// As [`parse_strict`].
+pub fn parse_to_depth(text: &[u8], depth: usize) -> Result<Value, JsonError> {
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let result = Strict { depth: 0 }
-        .deserialize(&mut parser)
-        .and_then(|value| parser.end().map(|()| value));
+    let result = Strict {
+        left: depth.min(MAX_JSON_DEPTH),
+    }
+    .deserialize(&mut parser)
+    .and_then(|value| parser.end().map(|()| value));
     result.map_err(|error| {
         let words = error.to_string();
         if words.starts_with(DUPLICATE) {
@@ -59,17 +69,14 @@ pub fn parse_strict(text: &[u8]) -> Result<Value, JsonError> {
 
 #[derive(Clone, Copy)]
 struct Strict {
-    depth: usize,
+    /// Levels that may still be entered.
+    left: usize,
 }
 
 impl Strict {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth == MAX_JSON_DEPTH {
-            return Err(E::custom(DEEP));
-        }
-        Ok(Self {
-            depth: self.depth + 1,
-        })
+        let left = self.left.checked_sub(1).ok_or_else(|| E::custom(DEEP))?;
+        Ok(Self { left })
     }
 }
 

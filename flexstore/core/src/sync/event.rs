@@ -28,7 +28,7 @@ pub enum Input {
     Disconnected(SessionId),
     /// The store's word.
     Stored(Progress),
-    /// The time of [`Replica::next_timeout`] has come.
+    /// The time of [`Replica::next_timeout`](super::Replica::next_timeout) has come.
     Timeout,
 }
 

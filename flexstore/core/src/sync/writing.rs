@@ -38,10 +38,10 @@ pub struct Writing {
     pub content: Content,
 }
 
-/// A write that was taken, and will be acknowledged by [`Output::Stored`].
+/// A write that was taken, and will be acknowledged by [`Output::Stored`](super::Output::Stored).
 #[derive(Debug, Clone)]
 pub struct Written {
-    /// For [`Output::Stored`].
+    /// For [`Output::Stored`](super::Output::Stored).
     pub ticket: Ticket,
     /// The tag under which it stands.
     pub tag: Tag,
