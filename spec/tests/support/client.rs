@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flexstore_core::link::{Link, LinkError};
+use flexstore_core::link::{DialError, Link, LinkError};
 use flexstore_core::record::{Content, Draft};
 use flexstore_core::storage::{MemoryStorage, Progress, Storage};
 use flexstore_core::sync::{
@@ -100,11 +100,16 @@ impl Client {
     }
 
     pub async fn connect(&mut self, service: &str) {
+        self.try_connect(service).await.unwrap();
+    }
+
+    /// Connects to what may be gone.
+    pub async fn try_connect(&mut self, service: &str) -> Result<(), DialError> {
         let Link {
             incoming,
             mut outgoing,
             ..
-        } = websocket::connect(service).await.unwrap();
+        } = websocket::connect(service).await?;
         let (sender, mut frames) = mpsc::unbounded_channel::<Bytes>();
         // A task of its own: a client that waits to write must not stop reading.
         tokio::spawn(async move {
@@ -137,6 +142,7 @@ impl Client {
         self.replica
             .handle(now(), Input::Connected { session, opens });
         self.drain();
+        Ok(())
     }
 
     pub fn disconnect(&mut self) {
