@@ -127,12 +127,6 @@ impl Replica {
         !self.pending.is_empty()
     }
 
-    /// Whether any session is there.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        !self.sessions.is_empty()
-    }
-
     /// What to do next; `None` when all is done until something happens.
     pub fn poll(&mut self) -> Option<Output> {
         if self.outputs.is_empty() {
