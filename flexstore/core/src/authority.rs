@@ -1,26 +1,41 @@
-//! Which records count.
+//! Which records count: a function of the records, the Team records and the pins, and of nothing
+//! else, so that replicas that have the same ones agree.
 //!
-//! A record by a single key counts by its signature alone. A record for a team counts if the
-//! Team records say so; without any at hand it is unjudged: it is kept and passed on, displaces
-//! nothing but its own author's, and is not shown.
+//! A record by a single key counts by its signature alone. A record for a team counts if its
+//! author belonged to the team when it was written; who did is told by the team's records, which
+//! [`judge`] reads. Without them a record is unjudged: it is kept and passed on, displaces nothing
+//! but its own author's, and is not shown.
 
-use crate::KeyTag;
+mod judge;
+mod presence;
+mod store;
+mod team;
+
+pub use judge::{Judgement, MAX_LOOKS, MAX_NESTING, Teams, judge};
+pub use presence::Presence;
+pub use store::{Authority, pins};
+pub(crate) use store::{changes_since, heeded, note_change, note_heeded, pin};
+pub use team::{MAX_MEMBERS, Member, Roster, RosterError, Sealed, TeamRecord};
 
 /// Whether a record counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// It does.
     Counts,
-    /// The Team records that would tell are missing.
+    /// The Team records that would tell are missing, or contradict each other.
     Unjudged,
+    /// It does not: its author was not a member then, or it is signed by a team's key alone.
+    Void,
 }
 
-/// The standing of a record, by whose it is and who wrote it.
-#[must_use]
-pub fn standing(owner: &KeyTag, author: &KeyTag) -> Standing {
-    if owner == author {
-        Standing::Counts
-    } else {
-        Standing::Unjudged
-    }
+/// Why nobody can tell who belongs to a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Unjudged {
+    /// Its records are not here, or its first one is not.
+    Missing,
+    /// There are several first records, and none is pinned.
+    Rivals,
+    /// Teams within teams are so many that judging was given up.
+    Tangled,
 }

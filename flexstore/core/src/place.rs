@@ -57,6 +57,8 @@ pub enum CollectionIdError {
     BadName,
 }
 
+const TEAM: &str = "VersionedCollection/Team";
+
 impl CollectionId {
     /// Of a kind and a name of 1 to [`MAX_NAME_BYTES`] bytes without control characters.
     ///
@@ -103,10 +105,23 @@ impl CollectionId {
     pub fn is_credential(&self) -> bool {
         matches!(
             self.as_str(),
-            "MutableCollection/EncryptionKey"
-                | "MutableCollection/KeyRecovery"
-                | "VersionedCollection/Team"
+            "MutableCollection/EncryptionKey" | "MutableCollection/KeyRecovery" | TEAM
         )
+    }
+
+    /// The collection of Team records.
+    #[must_use]
+    pub fn team() -> Self {
+        Self {
+            kind: Kind::Versioned,
+            text: TEAM.into(),
+        }
+    }
+
+    /// Whether it is the collection of Team records.
+    #[must_use]
+    pub fn is_team(&self) -> bool {
+        self.as_str() == TEAM
     }
 
     /// Kind and name as signed in `col` and sent on the wire: `MutableCollection/name`.

@@ -346,10 +346,14 @@ impl Verified {
     }
 
     /// The state tag of a version: SHA-256 of the payload and of its antecedent, or of its
-    /// decimal time where it has none.
+    /// decimal time where it has none. Of a Team record its digest, since two members can sign
+    /// one payload.
     #[must_use]
     pub fn state(&self) -> Digest {
         let header = &self.0.header;
+        if header.collection.is_team() {
+            return self.0.digest;
+        }
         let rest = match &header.ant {
             Some(ant) => ant.to_string(),
             None => header.iat.to_string(),

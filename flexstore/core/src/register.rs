@@ -3,7 +3,7 @@
 //! ```text
 //! Register  place ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
 //! Body      place ‖ digest                               ->  the record's text
-//! Resting   place ‖ digest                               ->  when ‖ successor
+//! Resting   place ‖ digest                               ->  when ‖ successor ‖ the row's key
 //! Meta      "c" ‖ kind/name                              ->  nothing
 //! ```
 //!
@@ -11,6 +11,10 @@
 //! opening a collection needs no look-up and leaves no trace until something is written.
 //! `life` is 0 for a tombstone and 1 for an item, so that an owner's tombstones are found without
 //! a walk over all versions.
+//!
+//! The row of a team's record that was displaced goes to a second place, the other half of that
+//! hash, since a later Team record may bring it back. (A single key's records all count, or none
+//! does; who displaces whom among them does not change.)
 
 mod reading;
 
@@ -22,7 +26,7 @@ pub(crate) use reading::shown;
 pub use reading::{ReadError, Selection, Timestamp, Versions};
 
 use crate::admission::Contender;
-use crate::authority::{Standing, standing};
+use crate::authority::Standing;
 use crate::record::{ParseError, Stamp};
 use crate::storage::{Batch, Storage, StorageError, Table};
 use crate::{CollectionId, Digest, KeyTag, Kind, Tag, Verified};
@@ -31,6 +35,11 @@ const TOMBSTONE: u8 = 1;
 const ARCHIVED: u8 = 2;
 const VERSION: u8 = 4;
 const ANTECEDENT: u8 = 8;
+const UNJUDGED: u8 = 16;
+const VOID: u8 = 32;
+
+/// Where the rows of a collection begin.
+pub(crate) type Place = [u8; 16];
 
 /// One record of the set, without its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +60,14 @@ pub struct Row {
     pub state: Option<Digest>,
     /// The state tag of the version that it follows.
     pub ant: Option<Digest>,
+    /// Whether it counts, by the Team records that were here when it was last judged.
+    pub standing: Standing,
 }
 
 impl Row {
     /// The row of a record.
     #[must_use]
-    pub fn of(record: &Verified) -> Self {
+    pub fn of(record: &Verified, standing: Standing) -> Self {
         let header = record.header();
         let version = header.collection.kind() == Kind::Versioned && !record.is_tombstone();
         Self {
@@ -68,13 +79,20 @@ impl Row {
             archived: false,
             state: version.then(|| record.state()),
             ant: header.ant,
+            standing,
         }
     }
 
-    /// Whether the record counts.
+    /// Whether it was written for a team by a member.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        standing(&self.owner, &self.author)
+    pub fn is_team(&self) -> bool {
+        self.owner != self.author
+    }
+
+    /// Whether it counts.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.standing == Standing::Counts
     }
 
     /// What admission looks at.
@@ -84,8 +102,8 @@ impl Row {
             stamp: self.stamp,
             author: self.author,
             tombstone: self.tombstone,
-            team: self.owner != self.author,
-            standing: self.standing(),
+            team: self.is_team(),
+            standing: self.standing,
         }
     }
 
@@ -96,6 +114,8 @@ impl Row {
             (ARCHIVED, self.archived),
             (VERSION, self.state.is_some()),
             (ANTECEDENT, self.ant.is_some()),
+            (UNJUDGED, self.standing == Standing::Unjudged),
+            (VOID, self.standing == Standing::Void),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -137,6 +157,11 @@ impl Row {
             archived: flags & ARCHIVED != 0,
             state,
             ant,
+            standing: match flags & (UNJUDGED | VOID) {
+                0 => Standing::Counts,
+                UNJUDGED => Standing::Unjudged,
+                _ => Standing::Void,
+            },
         })
     }
 }
@@ -156,16 +181,29 @@ pub struct Resting {
 pub struct Register {
     storage: Arc<dyn Storage>,
     id: CollectionId,
-    place: [u8; 16],
+    place: Place,
+    /// Where the rows of a team's displaced records begin.
+    shade: Place,
 }
 
 impl Register {
     /// Of a collection in a store; touches nothing.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, id: CollectionId) -> Self {
-        let mut place = [0; 16];
-        place.copy_from_slice(&Digest::of(id.as_str().as_bytes()).as_bytes()[..16]);
-        Self { storage, id, place }
+        let (mut place, mut shade) = ([0; 16], [0; 16]);
+        let digest = Digest::of(id.as_str().as_bytes());
+        place.copy_from_slice(&digest.as_bytes()[..16]);
+        shade.copy_from_slice(&digest.as_bytes()[16..]);
+        Self {
+            storage,
+            id,
+            place,
+            shade,
+        }
+    }
+
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The collections of which a store holds anything.
@@ -214,6 +252,12 @@ impl Register {
         key
     }
 
+    fn shade_key(&self, row: &Row) -> Vec<u8> {
+        let mut key = self.row_key(row);
+        key[..16].copy_from_slice(&self.shade);
+        key
+    }
+
     fn row_key(&self, row: &Row) -> Vec<u8> {
         let mut key = self.owner_key(&row.tag, &row.owner);
         key.push(u8::from(!row.tombstone));
@@ -253,6 +297,39 @@ impl Register {
         self.collect(&self.owner_key(tag, owner), usize::MAX)
     }
 
+    /// The rows of a team under one tag that were displaced and rest.
+    pub(crate) fn shaded(&self, tag: &Tag, owner: &KeyTag) -> Result<Vec<Row>, StorageError> {
+        let mut prefix = self.owner_key(tag, owner);
+        prefix[..16].copy_from_slice(&self.shade);
+        self.collect(&prefix, usize::MAX)
+    }
+
+    /// The tags and owners of at most so many rows after one of them, in order, and whether those
+    /// were all.
+    pub(crate) fn groups_after(
+        &self,
+        after_group: Option<&(Tag, KeyTag)>,
+        most: usize,
+    ) -> Result<(Vec<(Tag, KeyTag)>, bool), StorageError> {
+        let from = match after_group {
+            None => self.place.to_vec(),
+            Some((tag, owner)) => after(&self.owner_key(tag, owner)),
+        };
+        let (mut groups, mut seen): (Vec<(Tag, KeyTag)>, usize) = (Vec::new(), 0);
+        self.scan(&from, &after(&self.place), &mut |row| {
+            let group = (row.tag, row.owner);
+            if groups.last() != Some(&group) {
+                if seen >= most {
+                    return ControlFlow::Break(());
+                }
+                groups.push(group);
+            }
+            seen += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok((groups, seen < most))
+    }
+
     /// The rows that decide on a newcomer: those that may displace it or be displaced by it, and
     /// itself. Of versions, which displace nothing, there may be very many.
     pub(crate) fn rivals(&self, newcomer: &Row) -> Result<Vec<Row>, StorageError> {
@@ -289,11 +366,20 @@ impl Register {
         prefix: &[u8],
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
+        self.scan(prefix, &after(prefix), visit)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
         let mut damaged = false;
         self.storage.scan(
             Table::Register,
-            prefix,
-            &after(prefix),
+            from,
+            to,
             &mut |key, value| match Row::read(key, value) {
                 Some(row) => visit(row),
                 None => {
@@ -361,7 +447,7 @@ impl Register {
     }
 
     /// Up to `limit` digests that have rested since before a time.
-    pub(crate) fn rested(&self, before: u64, limit: usize) -> Result<Vec<Digest>, StorageError> {
+    pub(crate) fn rested(&self, before: u64, limit: usize) -> Result<Vec<Rested>, StorageError> {
         let mut found = Vec::new();
         let to = after(&self.place);
         self.storage
@@ -369,7 +455,10 @@ impl Register {
                 if let (Some(digest), Some(resting)) = (key.last_chunk(), read_resting(value))
                     && resting.since < before
                 {
-                    found.push(Digest::from_bytes(*digest));
+                    found.push(Rested {
+                        digest: Digest::from_bytes(*digest),
+                        row: value[40..].to_vec(),
+                    });
                 }
                 if found.len() < limit {
                     ControlFlow::Continue(())
@@ -381,7 +470,7 @@ impl Register {
     }
 
     pub(crate) fn put(&self, batch: &mut Batch, row: &Row, text: Bytes) {
-        batch.put(Table::Register, self.row_key(row), row.value());
+        self.put_row(batch, row);
         batch.put(
             Table::Body,
             self.digest_key(&row.stamp.digest).to_vec(),
@@ -389,15 +478,41 @@ impl Register {
         );
     }
 
-    pub(crate) fn displace(&self, batch: &mut Batch, row: &Row, resting: Resting) {
-        batch.delete(Table::Register, self.row_key(row));
-        self.rest(batch, &row.stamp.digest, resting);
+    /// The row anew, where only its standing changed.
+    pub(crate) fn put_row(&self, batch: &mut Batch, row: &Row) {
+        batch.put(Table::Register, self.row_key(row), row.value());
     }
 
-    pub(crate) fn rest(&self, batch: &mut Batch, digest: &Digest, resting: Resting) {
+    pub(crate) fn displace(&self, batch: &mut Batch, row: &Row, resting: Resting) {
+        batch.delete(Table::Register, self.row_key(row));
+        self.rest(batch, row, resting);
+    }
+
+    pub(crate) fn rest(&self, batch: &mut Batch, row: &Row, resting: Resting) {
         let mut value = resting.since.to_be_bytes().to_vec();
         value.extend_from_slice(resting.successor.as_bytes());
-        batch.put(Table::Resting, self.digest_key(digest).to_vec(), value);
+        if row.is_team() {
+            let shade = self.shade_key(row);
+            value.extend_from_slice(&shade[16..]);
+            batch.put(Table::Register, shade, row.value());
+        }
+        batch.put(
+            Table::Resting,
+            self.digest_key(&row.stamp.digest).to_vec(),
+            value,
+        );
+    }
+
+    /// Brings a row back that rested.
+    pub(crate) fn restore(&self, batch: &mut Batch, row: &Row) {
+        self.put_row(batch, row);
+        batch.delete(Table::Register, self.shade_key(row));
+        batch.delete(Table::Resting, self.digest_key(&row.stamp.digest).to_vec());
+    }
+
+    /// The row of a resting record anew, where only its standing changed.
+    pub(crate) fn put_shade(&self, batch: &mut Batch, row: &Row) {
+        batch.put(Table::Register, self.shade_key(row), row.value());
     }
 
     pub(crate) fn keep_text(&self, batch: &mut Batch, digest: &Digest, text: Bytes) {
@@ -413,15 +528,27 @@ impl Register {
         batch.delete(Table::Body, self.digest_key(&row.stamp.digest).to_vec());
     }
 
-    pub(crate) fn forget(&self, batch: &mut Batch, digest: &Digest) {
-        batch.delete(Table::Resting, self.digest_key(digest).to_vec());
-        batch.delete(Table::Body, self.digest_key(digest).to_vec());
+    pub(crate) fn forget(&self, batch: &mut Batch, rested: &Rested) {
+        let key = self.digest_key(&rested.digest);
+        batch.delete(Table::Resting, key.to_vec());
+        batch.delete(Table::Body, key.to_vec());
+        if !rested.row.is_empty() {
+            let shade = [&self.shade[..], &rested.row].concat();
+            batch.delete(Table::Register, shade);
+        }
     }
+}
+
+/// A record that has rested long enough.
+pub(crate) struct Rested {
+    digest: Digest,
+    /// The rest of its row's key; empty for a single key's.
+    row: Vec<u8>,
 }
 
 fn read_resting(value: &[u8]) -> Option<Resting> {
     let (since, rest) = value.split_first_chunk::<8>()?;
-    let successor = Digest::from_bytes(rest.try_into().ok()?);
+    let successor = Digest::from_bytes(*rest.first_chunk()?);
     Some(Resting {
         since: u64::from_be_bytes(*since),
         successor,

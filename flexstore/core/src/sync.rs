@@ -16,6 +16,7 @@
 
 mod event;
 pub mod index;
+mod judging;
 pub mod reconcile;
 mod replica;
 mod session;

@@ -251,10 +251,7 @@ impl<K: CollectionKind> Store<'_, K> {
                 audience,
             }
         };
-        let writing = Writing {
-            tag: named,
-            content,
-        };
+        let writing = Writing::new(named, content);
         Ok(self.collection.write(writing, signers).await?.tag)
     }
 
@@ -285,10 +282,7 @@ impl<K: CollectionKind> Remove<'_, K> {
 
     async fn run(self) -> Result<(), StoreError> {
         let signers = self.collection.signers_of(&self.who)?;
-        let writing = Writing {
-            tag: self.tag?,
-            content: Sealable::Tombstone,
-        };
+        let writing = Writing::new(self.tag?, Sealable::Tombstone);
         self.collection.write(writing, signers).await.map(|_| ())
     }
 }

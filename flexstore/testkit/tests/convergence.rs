@@ -134,12 +134,12 @@ fn act(network: &mut Network, id: &CollectionId, people: &People, tally: &mut Ta
     };
     match network.below(20) {
         0..=7 => {
-            let result = network.write(node, Writing { tag, content }, keys);
+            let result = network.write(node, Writing::new(tag, content), keys);
             tally.written += u64::from(result.is_ok());
         }
         8..=10 => {
             let content = Content::Tombstone;
-            let result = network.write(node, Writing { tag, content }, keys);
+            let result = network.write(node, Writing::new(tag, content), keys);
             tally.removed += u64::from(result.is_ok());
         }
         // Somebody else's software: any time, equal times, times ahead.

@@ -30,10 +30,7 @@ fn plain(text: &str) -> Content {
 }
 
 fn write(network: &mut Network, node: usize, name: &str, text: &str, key: &SigningKey) {
-    let writing = Writing {
-        tag: tag(name),
-        content: plain(text),
-    };
+    let writing = Writing::new(tag(name), plain(text));
     network.write(node, writing, Keys::Solo(key)).unwrap();
 }
 
@@ -175,10 +172,7 @@ fn a_question_brings_a_tag_before_its_turn() {
         network
             .write(
                 1,
-                Writing {
-                    tag: tag("tick"),
-                    content: Content::Tombstone,
-                },
+                Writing::new(tag("tick"), Content::Tombstone),
                 Keys::Solo(&key(2)),
             )
             .unwrap_err();

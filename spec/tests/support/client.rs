@@ -166,13 +166,11 @@ impl Client {
 
     /// Writes without handing it to the store yet.
     pub fn put(&mut self, tag: &str, payload: &str) -> Written {
-        let writing = Writing {
-            tag: Tag::new(tag).unwrap(),
-            content: Content::Plain {
-                payload: Bytes::copy_from_slice(payload.as_bytes()),
-                cty: Some("text/plain".into()),
-            },
+        let content = Content::Plain {
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            cty: Some("text/plain".into()),
         };
+        let writing = Writing::new(Tag::new(tag).unwrap(), content);
         self.replica
             .write(now(), writing, Keys::Solo(&self.key))
             .unwrap()

@@ -181,9 +181,9 @@ pub(crate) fn owner_of(
         [] => Ok(None),
         [one] => Ok(Some(*one)),
         _ if kind == Kind::Immutable => {
-            let visible = rows.iter().filter(|row| {
-                !row.tombstone && row.standing() == Standing::Counts && owners.contains(&row.owner)
-            });
+            let visible = rows
+                .iter()
+                .filter(|row| !row.tombstone && row.counts() && owners.contains(&row.owner));
             Ok(visible.min_by_key(|row| row.stamp).map(|row| row.owner))
         }
         _ => Err(ReadError::SeveralOwners(owners)),
@@ -198,8 +198,8 @@ pub(crate) fn shown<'a>(
     selection: Selection,
 ) -> Result<Option<&'a Row>, ReadError> {
     let of_owner = || rows.iter().filter(|row| row.owner == *owner);
-    let counting = || of_owner().filter(|row| row.standing() == Standing::Counts);
-    if counting().next().is_none() && of_owner().next().is_some() {
+    let counting = || of_owner().filter(|row| row.counts());
+    if counting().next().is_none() && of_owner().any(|row| row.standing == Standing::Unjudged) {
         return Err(ReadError::Unjudged(*owner));
     }
     let live = |row: &&Row| !row.tombstone;
@@ -243,9 +243,7 @@ impl Versions {
     pub(crate) fn of(rows: &[Row], owner: &KeyTag) -> Self {
         let mut rows: Vec<Row> = rows
             .iter()
-            .filter(|row| {
-                row.owner == *owner && !row.tombstone && row.standing() == Standing::Counts
-            })
+            .filter(|row| row.owner == *owner && !row.tombstone && row.counts())
             .cloned()
             .collect();
         rows.sort_by_key(|row| row.stamp);

@@ -28,6 +28,8 @@ pub enum Input {
     Disconnected(SessionId),
     /// The store's word.
     Stored(Progress),
+    /// The store has new Team records or pins, which another replica of it took.
+    TeamsChanged,
     /// The time of [`Replica::next_timeout`](super::Replica::next_timeout) has come.
     Timeout,
 }
@@ -139,12 +141,14 @@ pub enum Origin {
     Pushed(SessionId),
     /// Transferred by a reconciliation, or on demand.
     Synced(SessionId),
+    /// It was here, and Team records that came tell otherwise of it now.
+    Judged,
 }
 
 impl Origin {
     pub(super) const fn session(&self) -> Option<SessionId> {
         match self {
-            Self::Written => None,
+            Self::Written | Self::Judged => None,
             Self::Pushed(session) | Self::Synced(session) => Some(*session),
         }
     }

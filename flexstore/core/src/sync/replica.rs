@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use super::event::{AskId, Input, Origin, Output, Ticket, Update};
 use super::index::Index;
+use super::judging::Judging;
 use super::session::{Context, Ended, Session, SessionId};
 use super::settings::Settings;
 use super::writing::{Keys, Refusal, WriteError, Writing, Written};
 use crate::admission::{Admission, Contender, admit};
-use crate::record::{Content, Draft, Encryption, Stamp};
+use crate::authority::{Authority, Standing, TeamRecord, note_change, pin};
+use crate::record::{Content, Draft, Stamp};
 use crate::register::{Register, Resting, Row, Selection, shown};
 use crate::storage::{Batch, Progress, Sequence, Storage, StorageError};
 use crate::wire::{Checked, CloseReason, Filter, Message, RefusalReason};
@@ -22,7 +24,7 @@ pub const MAX_FILTERED: usize = 64;
 /// Displaced records freed, and records archived, in one go.
 const SLICE: usize = 1000;
 
-enum Effect {
+pub(super) enum Effect {
     /// A peer's record is dealt with.
     Handled(SessionId, Digest),
     Written(Ticket),
@@ -31,14 +33,20 @@ enum Effect {
         displaced: Vec<Stamp>,
         origin: Origin,
     },
+    /// Judged anew: of the set again.
+    Restored(Row),
+    /// Judged anew: no more of the set.
+    Left(Vec<Stamp>),
+    /// Judged anew: of the set as before, but counts no more, or now.
+    Restands(Row),
     Told(SessionId, AskId),
 }
 
 #[derive(Default)]
-struct Work {
-    batch: Batch,
-    touched: BTreeSet<Tag>,
-    effects: Vec<Effect>,
+pub(super) struct Work {
+    pub(super) batch: Batch,
+    pub(super) touched: BTreeSet<Tag>,
+    pub(super) effects: Vec<Effect>,
 }
 
 /// One collection as one device or relay has it. See the [module](super) for how it is driven.
@@ -54,7 +62,7 @@ struct Work {
 /// let mut replica = Replica::open(Arc::new(MemoryStorage::new()), id, Settings::default())?;
 /// let key = SigningKey::from_seed(&[7; 32]); // a random one, really
 /// let content = Content::Plain { payload: "milk".into(), cty: None };
-/// let writing = Writing { tag: Tag::new("shopping")?, content };
+/// let writing = Writing::new(Tag::new("shopping")?, content);
 /// let written = replica.write(1_700_000_000_000, writing, Keys::Solo(&key))?;
 ///
 /// while replica.poll().is_some() {} // hands the batch to the store
@@ -65,11 +73,13 @@ struct Work {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Replica {
-    register: Register,
+    pub(super) register: Register,
+    pub(super) authority: Authority,
+    pub(super) judging: Judging,
     index: Index,
     settings: Settings,
     sessions: BTreeMap<SessionId, Session>,
-    work: Work,
+    pub(super) work: Work,
     /// Sessions that may have something to send.
     dirty: BTreeSet<SessionId>,
     pending: VecDeque<(Sequence, Vec<Effect>)>,
@@ -91,10 +101,13 @@ impl Replica {
         id: CollectionId,
         settings: Settings,
     ) -> Result<Self, StorageError> {
+        let authority = Authority::new(Arc::clone(&storage));
         let register = Register::new(storage, id);
         let index = Index::build(register.stamps()?);
-        Ok(Self {
+        let mut replica = Self {
             register,
+            authority,
+            judging: Judging::default(),
             index,
             settings,
             sessions: BTreeMap::new(),
@@ -106,7 +119,9 @@ impl Replica {
             asked: BTreeMap::new(),
             numbers: 0,
             outputs: VecDeque::new(),
-        })
+        };
+        replica.resume_judging()?;
+        Ok(replica)
     }
 
     /// The rows, for reading by any thread.
@@ -139,6 +154,9 @@ impl Replica {
     /// When to call with [`Input::Timeout`], in ms since 1970.
     #[must_use]
     pub fn next_timeout(&self) -> Option<u64> {
+        if self.judging.is_running() {
+            return Some(0);
+        }
         self.sessions
             .values()
             .filter_map(Session::next_timeout)
@@ -175,7 +193,15 @@ impl Replica {
             },
             Input::Disconnected(session) => self.drop_session(session),
             Input::Stored(progress) => self.settle(progress),
+            Input::TeamsChanged => {
+                if self.heed_changes(now).is_err() {
+                    self.judging.reset();
+                }
+            }
             Input::Timeout => {
+                if self.judge_slice(now).is_err() {
+                    self.judging.reset();
+                }
                 for session in self.sessions.values_mut() {
                     session.handle_timeout(now);
                     self.dirty.insert(session.id);
@@ -196,7 +222,11 @@ impl Replica {
         keys: Keys<'_>,
     ) -> Result<Written, WriteError> {
         let (owner, author) = keys.tags();
-        let Writing { mut tag, content } = writing;
+        let Writing {
+            mut tag,
+            content,
+            follows,
+        } = writing;
         if let (Kind::Immutable, Content::Plain { payload, .. }) = (self.kind(), &content) {
             tag = Digest::of(payload).tag();
         } else if let (Kind::Immutable, Content::Sealed { jwe, .. }) = (self.kind(), &content) {
@@ -204,18 +234,23 @@ impl Replica {
         }
         self.before(&tag)?;
         let group = self.register.group(&tag, &owner)?;
-        let newest = group.iter().map(|row| row.stamp.iat).max();
+        let newest = self.newest(&group, &owner, &author, follows.as_ref())?;
         let iat = newest.map_or(now, |newest| now.max(newest + 1));
         if iat > now + MAX_AHEAD_MS {
             return Err(WriteError::ClockBehind {
                 newest: newest.unwrap_or(0),
             });
         }
+        if self.standing(&owner, &author, iat)? == Standing::Void {
+            return Err(WriteError::NotMember);
+        }
         let removing = matches!(content, Content::Tombstone);
         if removing && !group.iter().any(|row| !row.tombstone) {
             return Err(WriteError::NotFound);
         }
-        let ant = if self.kind() == Kind::Versioned && !removing {
+        let ant = if self.register.id().is_team() {
+            follows
+        } else if self.kind() == Kind::Versioned && !removing {
             match shown(Kind::Versioned, &group, &owner, Selection::Latest) {
                 Ok(row) => row.and_then(|row| row.state),
                 // A team whose records are missing: go on from its greatest version.
@@ -239,7 +274,7 @@ impl Replica {
             Keys::Member { owner, author } => draft.sign_for(owner, author)?,
         };
         let tag = record.header().tag.clone();
-        if !self.admits(&tag, &owner, &author, &record.header().encryption) {
+        if !self.admits(&record) {
             return Err(WriteError::Policy);
         }
         let mut stamp = record.stamp();
@@ -312,17 +347,59 @@ impl Replica {
     /// [`StorageError`].
     pub fn free_rested(&mut self, now: u64) -> Result<usize, StorageError> {
         let before = now.saturating_sub(self.settings.rest_ms);
-        let digests = self.register.rested(before, SLICE)?;
-        for digest in &digests {
-            self.register.forget(&mut self.work.batch, digest);
+        let rested = self.register.rested(before, SLICE)?;
+        for one in &rested {
+            self.register.forget(&mut self.work.batch, one);
         }
-        Ok(digests.len())
+        Ok(rested.len())
+    }
+
+    /// Of the collection of Team records: notes that a team's first record is the right one,
+    /// whatever others come. Other collections learn of it by [`Input::TeamsChanged`].
+    pub fn pin(&mut self, team: &KeyTag, first: &Digest) -> Ticket {
+        pin(&mut self.work.batch, team, first);
+        self.note_team_change(team);
+        let ticket = Ticket(self.number());
+        self.work.effects.push(Effect::Written(ticket));
+        ticket
+    }
+
+    fn note_team_change(&mut self, team: &KeyTag) {
+        note_change(&mut self.work.batch, self.judging.next, team);
+        self.judging.next += 1;
+    }
+
+    /// The time of the newest record that a write is to stand above.
+    fn newest(
+        &mut self,
+        group: &[Row],
+        owner: &KeyTag,
+        author: &KeyTag,
+        follows: Option<&Digest>,
+    ) -> Result<Option<u64>, StorageError> {
+        let iat = |row: &Row| row.stamp.iat;
+        // Of a team only the record that is followed: a former member may have dated others ahead.
+        if self.register.id().is_team() {
+            let followed = |row: &&Row| Some(&row.stamp.digest) == follows;
+            return Ok(group.iter().find(followed).map(iat));
+        }
+        let heeded = |row: &&Row| row.counts() || row.author == *author;
+        let newest = group.iter().filter(heeded).map(iat).max();
+        let judgement = self.authority.of(owner)?;
+        let head = judgement.and_then(|judgement| judgement.head().map(|head| head.iat));
+        Ok(newest.max(head))
     }
 
     /// In the credential collections a tag is a key, and only its holder owns what is under it.
-    fn admits(&self, tag: &Tag, owner: &KeyTag, author: &KeyTag, sealed: &Encryption) -> bool {
-        (!self.register.id().is_credential() || tag.belongs_to(owner))
-            && self.settings.policy.admits(owner, author, sealed)
+    /// Team records are never deleted: a team without members is one more record.
+    fn admits(&self, record: &Verified) -> bool {
+        let (id, header) = (self.register.id(), record.header());
+        (!id.is_credential() || header.tag.belongs_to(&header.owner))
+            && (!id.is_team() || TeamRecord::of(record).is_ok())
+            && self
+                .settings
+                .policy
+                .admits(&header.owner, &header.author, &header.encryption)
     }
 
     fn kind(&self) -> Kind {
@@ -339,6 +416,7 @@ impl Replica {
     fn before(&mut self, tag: &Tag) -> Result<(), StorageError> {
         if self.stale && self.pending.is_empty() {
             self.index = Index::build(self.register.stamps()?);
+            self.judging.reset();
             self.stale = false;
         }
         if self.work.touched.contains(tag) {
@@ -385,12 +463,7 @@ impl Replica {
         if header.iat > now + MAX_AHEAD_MS {
             return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
         }
-        if !self.admits(
-            &header.tag,
-            &header.owner,
-            &header.author,
-            &header.encryption,
-        ) {
+        if !self.admits(record) {
             return Err((RefusalReason::Policy, None));
         }
         let tag = header.tag.clone();
@@ -406,7 +479,9 @@ impl Replica {
         record: &Verified,
         origin: Origin,
     ) -> Result<Admitted, StorageError> {
-        let row = Row::of(record);
+        let header = record.header();
+        let standing = self.standing(&header.owner, &header.author, header.iat)?;
+        let row = Row::of(record, standing);
         let group = self.register.rivals(&row)?;
         let batch = &mut self.work.batch;
         if let Some(there) = group.iter().find(|there| there.stamp == row.stamp) {
@@ -427,7 +502,7 @@ impl Replica {
                     };
                     self.register
                         .keep_text(batch, &row.stamp.digest, record.text().clone());
-                    self.register.rest(batch, &row.stamp.digest, resting);
+                    self.register.rest(batch, &row, resting);
                     self.work.touched.insert(row.tag);
                 }
                 Ok(Admitted::Displaced(group[by].clone()))
@@ -440,8 +515,16 @@ impl Replica {
                 for &at in &displaced {
                     self.register.displace(batch, &group[at], resting);
                 }
+                // Of a team it may have rested, and been offered again before its turn to be judged.
+                if row.is_team() && self.register.resting(&row.stamp.digest)?.is_some() {
+                    self.register.restore(batch, &row);
+                }
                 self.register.put(batch, &row, record.text().clone());
                 self.work.touched.insert(row.tag.clone());
+                if self.register.id().is_team() {
+                    note_change(batch, self.judging.next, &row.owner);
+                    self.judging.next += 1;
+                }
                 let displaced = displaced.into_iter().map(|at| group[at].stamp).collect();
                 self.work.effects.push(Effect::Changed {
                     row,
@@ -454,7 +537,7 @@ impl Replica {
     }
 
     /// Hands the work so far to the store.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let Work {
             mut batch, effects, ..
         } = std::mem::take(&mut self.work);
@@ -521,15 +604,13 @@ impl Replica {
                     displaced,
                     origin,
                 } => {
-                    for stamp in &displaced {
-                        self.index.remove(stamp);
-                    }
-                    self.index.insert(row.stamp);
-                    for session in self.sessions.values_mut() {
-                        if session.changed(&row, &displaced, origin.session()) {
-                            self.dirty.insert(session.id);
-                        }
-                    }
+                    self.left(&displaced);
+                    self.joined(row, origin);
+                }
+                Effect::Restored(row) => self.joined(row, Origin::Judged),
+                Effect::Left(stamps) => self.left(&stamps),
+                Effect::Restands(row) => {
+                    let origin = Origin::Judged;
                     self.outputs
                         .push_back(Output::Update(Update { row, origin }));
                 }
@@ -543,6 +624,28 @@ impl Replica {
                 Ok(())
             });
         }
+    }
+
+    /// Records are no more of the set.
+    fn left(&mut self, stamps: &[Stamp]) {
+        for stamp in stamps {
+            self.index.remove(stamp);
+        }
+        for session in self.sessions.values_mut() {
+            session.left(stamps);
+        }
+    }
+
+    /// A record is of the set.
+    fn joined(&mut self, row: Row, origin: Origin) {
+        self.index.insert(row.stamp);
+        for session in self.sessions.values_mut() {
+            if session.joined(&row, origin.session()) {
+                self.dirty.insert(session.id);
+            }
+        }
+        self.outputs
+            .push_back(Output::Update(Update { row, origin }));
     }
 
     fn fail(&mut self, effects: Vec<Effect>, error: &StorageError) {
@@ -567,8 +670,11 @@ impl Replica {
                     self.outputs
                         .push_back(Output::NotStored(ticket, error.clone()));
                 }
-                Effect::Changed { .. } => {}
                 Effect::Told(session, id) => self.told(session, id),
+                Effect::Changed { .. }
+                | Effect::Restored(_)
+                | Effect::Left(_)
+                | Effect::Restands(_) => {}
             }
         }
     }

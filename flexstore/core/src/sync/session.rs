@@ -206,22 +206,21 @@ impl Session {
         Ok(())
     }
 
-    /// The set changed: keeps the filtered copy in step, and queues what is new. Whether there is
-    /// something to send.
-    pub(super) fn changed(
-        &mut self,
-        added: &Row,
-        displaced: &[Stamp],
-        from: Option<SessionId>,
-    ) -> bool {
-        let matches = self.filter.matches(&added.owner, added.stamp.iat);
+    /// Records left the set: keeps the filtered copy in step.
+    pub(super) fn left(&mut self, stamps: &[Stamp]) {
         if let Some(filtered) = &mut self.filtered {
-            for stamp in displaced {
+            for stamp in stamps {
                 filtered.remove(stamp);
             }
-            if matches {
-                filtered.insert(added.stamp);
-            }
+        }
+    }
+
+    /// A record joined the set: keeps the filtered copy in step, and queues it. Whether there is
+    /// something to send.
+    pub(super) fn joined(&mut self, added: &Row, from: Option<SessionId>) -> bool {
+        let matches = self.filter.matches(&added.owner, added.stamp.iat);
+        if matches && let Some(filtered) = &mut self.filtered {
+            filtered.insert(added.stamp);
         }
         if !matches || from == Some(self.id) || !self.is_open() {
             return false;

@@ -4,7 +4,7 @@ use super::event::Ticket;
 use crate::record::{Content, ParseError, Stamp};
 use crate::storage::StorageError;
 use crate::wire::RefusalReason;
-use crate::{KeyTag, SigningKey, Tag};
+use crate::{Digest, KeyTag, SigningKey, Tag};
 
 /// Whose keys sign.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,21 @@ pub struct Writing {
     pub tag: Tag,
     /// What.
     pub content: Content,
+    /// Of a Team record, the digest of the one that it follows. Of other versions, which follow
+    /// the latest, nothing.
+    pub follows: Option<Digest>,
+}
+
+impl Writing {
+    /// Of anything but a Team record.
+    #[must_use]
+    pub const fn new(tag: Tag, content: Content) -> Self {
+        Self {
+            tag,
+            content,
+            follows: None,
+        }
+    }
 }
 
 /// A write that was taken, and will be acknowledged by [`Output::Stored`](super::Output::Stored).
@@ -68,6 +83,10 @@ pub enum WriteError {
     /// There is nothing to remove.
     #[error("there is nothing under this tag")]
     NotFound,
+    /// It would not count: the author is no member of the team, or the owner is a team whose own
+    /// key signs alone.
+    #[error("the author is no member of the owner")]
+    NotMember,
     /// The collection's policy does not admit it.
     #[error("the collection's policy does not admit this")]
     Policy,

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
     let now = 1_700_000_000_000;
     let write = |replica: &mut Replica, name: &str| {
         let content = Content::Plain { payload: "x".into(), cty: None };
-        let writing = Writing { tag: Tag::new(name).unwrap(), content };
+        let writing = Writing::new(Tag::new(name).unwrap(), content);
         replica.write(now, writing, Keys::Solo(&key)).unwrap();
         let durable = Progress::Durable(Sequence(u64::MAX));
         while replica.poll().is_some() {}
