@@ -110,6 +110,8 @@ struct Inner {
     history: watch::Receiver<History>,
     open: Mutex<BTreeMap<CollectionId, (Settings, Channel)>>,
     services: Arc<Services>,
+    /// Counts changes of Team records.
+    teams: watch::Sender<u64>,
 }
 
 /// For a peer that stays offline.
@@ -210,7 +212,7 @@ impl Peer {
         let replica = Replica::open(storage, id.clone(), settings.clone())?;
         let (inbox, commands) = mpsc::channel(INBOX);
         let register = replica.register().clone();
-        let (driver, changes, status) = Driver::new(replica, commands, self.inner.history.clone());
+        let (driver, changes, status) = Driver::new(replica, commands, self.inner.history.clone(), self.inner.teams.clone());
         tokio::spawn(driver.run());
         let channel = Channel {
             register,

@@ -52,6 +52,8 @@ struct Shared {
     ledger: watch::Receiver<Ledger>,
     replica: [u8; 16],
     idle: Duration,
+    /// Counts changes of Team records, so that all collections heed them.
+    teams: watch::Sender<u64>,
 }
 
 enum Request {
@@ -89,6 +91,7 @@ impl Hub {
             ledger: progress::follow(&*storage),
             storage,
             idle: config.idle(),
+            teams: watch::Sender::new(0),
         };
         let (requests, inbox) = mpsc::channel(MAX_REQUESTS);
         let registry = registry(

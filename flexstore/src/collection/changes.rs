@@ -19,6 +19,8 @@ pub enum Source {
     Pushed(Arc<str>),
     /// Found by comparing with a service, or fetched from it.
     Synced(Arc<str>),
+    /// It was here; Team records that came tell otherwise of it: it is shown now, or no more.
+    Judged,
 }
 
 /// A durable change of a collection.

@@ -11,13 +11,12 @@ use flexstore_core::sync::{
     AskId, Input, Keys, Origin, Output, Replica, SessionId, Ticket, WriteError, Writing, Written,
 };
 use flexstore_core::wire::{Checked, CloseReason, Message};
-use flexstore_core::{KeyTag, Tag};
+use flexstore_core::{Digest, KeyTag, SigningKey, Tag};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::{ServiceState, ServiceStatus};
 use crate::collection::{Change, Source};
-use crate::credentials::KeySet;
 use crate::random;
 
 /// Commands taken before the replica's work goes to the store, so that they share one batch.
@@ -29,8 +28,17 @@ const FREE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The keys that sign.
 pub(crate) struct Signers {
-    pub(crate) author: Arc<KeySet>,
-    pub(crate) owner: Option<Arc<KeySet>>,
+    pub(crate) author: SigningKey,
+    pub(crate) owner: Option<SigningKey>,
+}
+
+impl Signers {
+    pub(crate) const fn owner(&self) -> KeyTag {
+        match &self.owner {
+            Some(owner) => owner.tag(),
+            None => self.author.tag(),
+        }
+    }
 }
 
 /// A durable write.
@@ -52,6 +60,14 @@ pub(crate) enum Command {
         reply: oneshot::Sender<()>,
     },
     Synchronized(oneshot::Sender<()>),
+    /// Pins a team's record; for the collection of Team records.
+    Pin {
+        team: KeyTag,
+        record: Digest,
+        reply: oneshot::Sender<Result<(), StorageError>>,
+    },
+    /// Answered when all rows stand by the Team records that are here.
+    Judged(oneshot::Sender<()>),
     Close,
     Attached(Arc<str>),
     Detached(Arc<str>),
@@ -101,9 +117,14 @@ pub(crate) struct Driver {
     writes: BTreeMap<Ticket, (oneshot::Sender<Stored>, Written)>,
     archives: BTreeMap<Ticket, (oneshot::Sender<Result<usize, StorageError>>, usize)>,
     asks: BTreeMap<AskId, oneshot::Sender<()>>,
+    pins: BTreeMap<Ticket, oneshot::Sender<Result<(), StorageError>>>,
     waiting: Vec<oneshot::Sender<()>>,
+    judged: Vec<oneshot::Sender<()>>,
     changes: broadcast::Sender<Change>,
     statuses: watch::Sender<Statuses>,
+    /// Counts changes of Team records: told by their collection, heeded by all others.
+    teams: watch::Sender<u64>,
+    teams_seen: watch::Receiver<u64>,
 }
 
 impl Driver {
@@ -111,6 +132,7 @@ impl Driver {
         replica: Replica,
         commands: mpsc::Receiver<Command>,
         history: watch::Receiver<History>,
+        teams: watch::Sender<u64>,
     ) -> (Self, broadcast::Sender<Change>, watch::Receiver<Statuses>) {
         let (changes, _) = broadcast::channel(CHANGES);
         let (statuses, status) = watch::channel(Statuses::new());
@@ -123,9 +145,13 @@ impl Driver {
             writes: BTreeMap::new(),
             archives: BTreeMap::new(),
             asks: BTreeMap::new(),
+            pins: BTreeMap::new(),
             waiting: Vec::new(),
+            judged: Vec::new(),
             changes: changes.clone(),
             statuses,
+            teams_seen: teams.subscribe(),
+            teams,
         };
         (driver, changes, status)
     }
@@ -133,11 +159,18 @@ impl Driver {
     /// Runs until every handle of the collection is gone, or the peer is closed.
     pub(crate) async fn run(mut self) {
         let mut free = Instant::now() + FREE_EVERY;
+        let tells = self.replica.register().id().is_team();
+        // Team records that came while it opened.
+        self.replica.handle(random::now(), Input::TeamsChanged);
+        self.drain();
         loop {
             let timeout = self.replica.next_timeout().map(until);
             tokio::select! {
                 biased;
                 _ = self.history.changed(), if self.replica.is_waiting() => {}
+                _ = self.teams_seen.changed(), if !tells => {
+                    self.replica.handle(random::now(), Input::TeamsChanged);
+                }
                 command = self.commands.recv() => {
                     let Some(command) = command else { break };
                     self.take(command);
@@ -173,13 +206,10 @@ impl Driver {
                 signers,
                 reply,
             } => {
-                let author = signers.author.signing();
+                let author = &signers.author;
                 let keys = match &signers.owner {
                     None => Keys::Solo(author),
-                    Some(owner) => Keys::Member {
-                        owner: owner.signing(),
-                        author,
-                    },
+                    Some(owner) => Keys::Member { owner, author },
                 };
                 match self.replica.write(now, writing, keys) {
                     Ok(written) => {
@@ -205,6 +235,18 @@ impl Driver {
                 }
             }
             Command::Synchronized(reply) => self.waiting.push(reply),
+            Command::Pin {
+                team,
+                record,
+                reply,
+            } => {
+                let ticket = self.replica.pin(&team, &record);
+                self.pins.insert(ticket, reply);
+            }
+            Command::Judged(reply) => {
+                self.replica.handle(now, Input::TeamsChanged);
+                self.judged.push(reply);
+            }
             // No more commands are taken; those that wait are dealt with first.
             Command::Close => self.commands.close(),
             Command::Attached(service) => {
@@ -293,6 +335,11 @@ impl Driver {
         while let Some(output) = self.replica.poll() {
             self.put(output);
         }
+        if !self.replica.is_judging() {
+            for judged in self.judged.drain(..) {
+                let _ = judged.send(());
+            }
+        }
         // What came last may still be on its way to the disk.
         if !self.replica.is_waiting()
             && !self.waiting.is_empty()
@@ -331,7 +378,11 @@ impl Driver {
                     Origin::Written => Source::Written,
                     Origin::Pushed(session) => Source::Pushed(self.service(session)),
                     Origin::Synced(session) => Source::Synced(self.service(session)),
+                    Origin::Judged => Source::Judged,
                 };
+                if self.replica.register().id().is_team() {
+                    self.teams.send_modify(|count| *count += 1);
+                }
                 // Nobody may be listening.
                 let _ = self.changes.send(Change::new(update.row, source));
             }
@@ -340,12 +391,17 @@ impl Driver {
                     let _ = reply.send(Ok(written));
                 } else if let Some((reply, count)) = self.archives.remove(&ticket) {
                     let _ = reply.send(Ok(count));
+                } else if let Some(reply) = self.pins.remove(&ticket) {
+                    self.teams.send_modify(|count| *count += 1);
+                    let _ = reply.send(Ok(()));
                 }
             }
             Output::NotStored(ticket, error) => {
                 if let Some((reply, _)) = self.writes.remove(&ticket) {
                     let _ = reply.send(Err(error.into()));
                 } else if let Some((reply, _)) = self.archives.remove(&ticket) {
+                    let _ = reply.send(Err(error));
+                } else if let Some(reply) = self.pins.remove(&ticket) {
                     let _ = reply.send(Err(error));
                 }
             }

@@ -57,6 +57,8 @@ struct Collection {
     settled: Sequence,
     /// Of the requests that are being answered.
     turns: Vec<OwnedSemaphorePermit>,
+    /// Whom to tell of Team records, if these are they.
+    teams: Option<watch::Sender<u64>>,
 }
 
 /// Opens the collection and serves it until nobody has used it for a while, or all its senders
@@ -71,13 +73,18 @@ pub(super) async fn run(mut opening: Opening) {
     };
     tracing::debug!(collection = %opening.id, records = replica.index().len(), "opened");
     let mut ledger = opening.shared.ledger.clone();
+    let mut teams = opening.shared.teams.subscribe();
     let settled = ledger.borrow_and_update().settled();
     let mut collection = Collection {
         replica,
         seats: BTreeMap::new(),
         settled,
         turns: Vec::new(),
+        teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
     };
+    // Team records that came while it opened.
+    collection.replica.handle(now(), Input::TeamsChanged);
+    collection.drain();
     let mut joins = 0;
     let mut free_at = Instant::now();
     let mut idle_since = Instant::now();
@@ -91,6 +98,9 @@ pub(super) async fn run(mut opening: Opening) {
                     return;
                 }
                 collection.settle(&mut ledger);
+            }
+            Ok(()) = teams.changed(), if collection.teams.is_none() => {
+                collection.replica.handle(now(), Input::TeamsChanged);
             }
             event = opening.inbox.recv() => {
                 let mut next = event;
@@ -228,6 +238,11 @@ impl Collection {
                 Output::Close { session, reason } => {
                     if let Some((channel, outbox)) = self.seats.remove(&session) {
                         outbox.end(channel, reason);
+                    }
+                }
+                Output::Update(_) => {
+                    if let Some(teams) = &self.teams {
+                        teams.send_modify(|count| *count += 1);
                     }
                 }
                 // The rest is for apps.

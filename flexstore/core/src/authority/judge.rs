@@ -111,6 +111,24 @@ impl Judgement {
         &self.current
     }
 
+    /// The last place on the path to whose list a single key belongs, if any.
+    #[must_use]
+    pub fn last_place(&self, key: &KeyTag) -> Option<usize> {
+        self.last.get(key).copied()
+    }
+
+    /// Whether somebody who belonged to it at one of its records or later does no more, so that a
+    /// team that wraps its keys to that record is due for new ones.
+    #[must_use]
+    pub fn lost_since(&self, record: &Digest) -> bool {
+        let from = self.leaves_path_at.get(record);
+        from.is_none_or(|from| {
+            self.last
+                .iter()
+                .any(|(key, last)| last >= from && !self.current.contains(key))
+        })
+    }
+
     /// All that were ever listed, and the times at which they were members.
     #[must_use]
     pub const fn members(&self) -> &BTreeMap<KeyTag, Presence> {

@@ -98,6 +98,8 @@ pub struct Authority {
     source: Source,
     /// `None` for a key that has no Team record: a single one.
     judged: BTreeMap<KeyTag, Option<Arc<Judgement>>>,
+    /// The number of the next change to look at.
+    next: u64,
 }
 
 impl Authority {
@@ -111,7 +113,35 @@ impl Authority {
                 parsed: BTreeMap::new(),
             },
             judged: BTreeMap::new(),
+            next: 0,
         }
+    }
+
+    /// Looks for Team records and pins that came since the last look, and forgets what they had
+    /// to do with. The teams to which they belong.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn refresh(&mut self) -> Result<BTreeSet<KeyTag>, StorageError> {
+        let storage = self.source.register.storage();
+        let (changed, next) = changes_since(&**storage, self.next)?;
+        self.next = next;
+        self.forget(&changed);
+        Ok(changed)
+    }
+
+    /// The Team records of the store.
+    #[must_use]
+    pub const fn register(&self) -> &Register {
+        &self.source.register
+    }
+
+    /// The pin of a team, if there is one.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn pin_of(&mut self, team: &KeyTag) -> Result<Option<Digest>, StorageError> {
+        self.source.pin(team)
     }
 
     /// What a team's records say; `None` for a key that has none.

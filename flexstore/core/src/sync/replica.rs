@@ -142,6 +142,12 @@ impl Replica {
         !self.pending.is_empty()
     }
 
+    /// Whether rows are being judged anew, slice by slice.
+    #[must_use]
+    pub fn is_judging(&self) -> bool {
+        self.judging.is_running()
+    }
+
     /// What to do next; `None` when all is done until something happens.
     pub fn poll(&mut self) -> Option<Output> {
         if self.outputs.is_empty() {
