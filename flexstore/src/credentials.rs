@@ -1,5 +1,21 @@
 //! Keys: who is who, and which private keys are here.
 
+mod kdf;
+mod secret;
+mod vault;
+mod wrap;
+
+pub use self::kdf::{Cost, CostError};
+pub use self::secret::{
+    ChosenSecret, ChosenSecretError, MIN_GUESSES, PassphraseError, RecoverySecret, RecoveryWords,
+    RecoveryWordsError, Weakness,
+};
+pub use self::vault::{
+    ChangePassphraseError, CreateVaultError, MAX_VAULT_BYTES, OpenVaultError, Vault, WipeError,
+    WriteVaultError,
+};
+pub use self::wrap::{MAX_WRAPPED_BYTES, UnwrapError, WrapError};
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -44,7 +44,12 @@ pub use collection::{
     ArchiveError, Change, Changes, Collection, CollectionKind, Immutable, IntoTag, Missed, Mutable,
     OpenCollection, Remove, Replay, Retrieve, RetrieveError, Source, Store, StoreError, Versioned,
 };
-pub use credentials::{Credentials, CredentialsError, KeySet, KeySetError};
+pub use credentials::{
+    ChangePassphraseError, ChosenSecret, ChosenSecretError, Cost, CostError, CreateVaultError,
+    Credentials, CredentialsError, KeySet, KeySetError, MAX_VAULT_BYTES, MAX_WRAPPED_BYTES,
+    MIN_GUESSES, OpenVaultError, PassphraseError, RecoverySecret, RecoveryWords,
+    RecoveryWordsError, UnwrapError, Vault, Weakness, WipeError, WrapError, WriteVaultError,
+};
 pub use flexstore_core::link::{self, Dialer};
 pub use flexstore_core::register::{Selection, Timestamp};
 pub use flexstore_core::storage::{MemoryStorage, Storage, StorageError};

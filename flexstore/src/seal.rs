@@ -92,14 +92,15 @@
 //! OpenSSL's generator, which the system seeds.
 
 mod agreement;
+pub(crate) mod direct;
 mod engine;
 mod envelope;
 mod error;
 mod header;
 pub mod js;
-mod json;
+pub(crate) mod json;
 mod key;
-mod padding;
+pub(crate) mod padding;
 mod properties;
 
 use std::fmt;

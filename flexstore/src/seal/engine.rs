@@ -9,8 +9,8 @@ use flexstore_core::{decode_base64url, encode_base64url};
 use josekit::JoseError;
 use josekit::jwe::enc::A256GCM;
 use josekit::jwe::{
-    ECDH_ES_A256KW, JweAlgorithm, JweContentEncryption, JweContext, JweDecrypter, JweEncrypter,
-    JweHeader, JweHeaderSet, RSA_OAEP_256,
+    Dir, ECDH_ES_A256KW, JweAlgorithm, JweContentEncryption, JweContext, JweDecrypter,
+    JweEncrypter, JweHeader, JweHeaderSet, RSA_OAEP_256,
 };
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -38,6 +38,8 @@ static CONTEXT: LazyLock<JweContext> = LazyLock::new(|| {
 pub(super) enum KeyAlgorithm {
     EcdhEsA256kw,
     RsaOaep256,
+    /// The content key itself is what both sides hold (RFC 7518 §4.5).
+    Dir,
 }
 
 /// A content key that is known already, for one recipient.
@@ -59,6 +61,7 @@ impl ReadyKey {
         match self.algorithm {
             KeyAlgorithm::EcdhEsA256kw => &ECDH_ES_A256KW,
             KeyAlgorithm::RsaOaep256 => &RSA_OAEP_256,
+            KeyAlgorithm::Dir => &Dir,
         }
     }
 }

@@ -42,7 +42,8 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    fn compact(text: &'a str) -> Result<Self, Malformed> {
+    /// Reads the compact form alone.
+    pub(super) fn compact(text: &'a str) -> Result<Self, Malformed> {
         let mut parts = text.split('.');
         let mut part = || parts.next().ok_or(Malformed::Shape);
         let (protected, key, iv, ciphertext, tag) = (part()?, part()?, part()?, part()?, part()?);

@@ -45,6 +45,9 @@ pub enum Malformed {
     /// Recipients that are not ascending and distinct, or one recipient in the general form.
     #[error("recipients that are not ascending")]
     Order,
+    /// A header of which every byte is fixed, with members in another order or another spelling.
+    #[error("a header in another spelling")]
+    Spelling,
 }
 
 /// The member of a [`Binding`](super::Binding) that disagrees.

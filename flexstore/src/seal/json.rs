@@ -28,7 +28,7 @@ pub(super) fn parse_object(text: &str) -> Result<Map<String, Value>, Malformed> 
 }
 
 /// Takes a string out of an object.
-pub(super) fn take_string(
+pub(crate) fn take_string(
     map: &mut Map<String, Value>,
     name: &str,
 ) -> Result<Option<String>, Malformed> {
@@ -40,12 +40,12 @@ pub(super) fn take_string(
 }
 
 /// Takes a string that must be there.
-pub(super) fn need_string(map: &mut Map<String, Value>, name: &str) -> Result<String, Malformed> {
+pub(crate) fn need_string(map: &mut Map<String, Value>, name: &str) -> Result<String, Malformed> {
     take_string(map, name)?.ok_or(Malformed::MissingMember)
 }
 
 /// What is left in an object after everything known was taken out is unknown.
-pub(super) fn nothing_left(map: &Map<String, Value>) -> Result<(), Malformed> {
+pub(crate) fn nothing_left(map: &Map<String, Value>) -> Result<(), Malformed> {
     if map.is_empty() {
         Ok(())
     } else {

@@ -24,7 +24,7 @@ pub(super) fn padded_len(len: usize) -> usize {
 }
 
 /// `content || 0x80 || zeros`.
-pub(super) fn pad(content: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn pad(content: &[u8]) -> Zeroizing<Vec<u8>> {
     let len = padded_len(content.len());
     // One allocation of the final size: growing would leave copies behind.
     let mut padded = Zeroizing::new(Vec::with_capacity(len));
@@ -35,7 +35,7 @@ pub(super) fn pad(content: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// Takes the padding off; `None` unless it is exactly what [`pad`] makes.
-pub(super) fn unpad(mut padded: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn unpad(mut padded: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
     let marker = padded.iter().rposition(|&byte| byte != 0)?;
     if padded[marker] != MARKER || padded_len(marker) != padded.len() {
         return None;
