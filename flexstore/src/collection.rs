@@ -212,6 +212,25 @@ impl<K: CollectionKind> Collection<K> {
         Ok(done.await.map_err(|_| ArchiveError::Closed)??)
     }
 
+    /// Of the collection of Team records.
+    pub(crate) async fn pin(&self, team: KeyTag, record: Digest) -> Result<(), StorageError> {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Pin {
+            team,
+            record,
+            reply,
+        };
+        let _ = self.channel.inbox.send(command).await;
+        done.await.unwrap_or(Err(StorageError::ReadOnly))
+    }
+
+    /// Waits until what is shown stands by the Team records that are here.
+    pub(crate) async fn judged(&self) {
+        let (reply, done) = oneshot::channel();
+        let _ = self.channel.inbox.send(Command::Judged(reply)).await;
+        let _ = done.await;
+    }
+
     pub(crate) const fn register(&self) -> &Register {
         &self.channel.register
     }

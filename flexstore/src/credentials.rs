@@ -1,233 +1,96 @@
-//! Keys: who is who, and which private keys are here.
+//! Who is who: people, devices and teams, and which private keys are here.
+//!
+//! ```text
+//!  team "family"                       a team: its name never changes, its members do
+//!    ├── team "Ann" (a person)
+//!    │     ├── recovery key            wrapped by Ann's words, kept by relays
+//!    │     ├── phone                   a device: its keys never leave it
+//!    │     └── laptop
+//!    └── team "Ben" (a person)
+//!          └── ...
+//! ```
+//!
+//! A **person** is a team of devices and a way back in. What a device writes for its person is
+//! signed by both, so everyone can tell whose it is and which device wrote it; a device that is
+//! lost is removed from the list, and the person's name stays. A **team** lists people and teams
+//! in the same way. Whoever is listed can unlock the team's keys; who is removed reads nothing
+//! newer and writes nothing that counts.
+//!
+//! All of it is items of three collections that sync like any others: `EncryptionKey`,
+//! `KeyRecovery` and `Team`.
 
+mod error;
+mod explain;
 mod kdf;
+mod keeper;
+mod kept;
+mod keyring;
+mod keyset;
+mod people;
 mod secret;
+mod team;
+mod team_keys;
 mod vault;
 mod wrap;
 
+pub use self::error::CredentialsError;
+pub use self::explain::{Readers, Reason, Step};
 pub use self::kdf::{Cost, CostError};
+pub(crate) use self::keeper::{EVENTS, run as keep};
+pub use self::keeper::{TeamEvent, TeamEvents};
+pub(crate) use self::kept::Kept;
+pub use self::keyring::Defaults;
+pub(crate) use self::keyring::Keyring;
+pub use self::keyset::{KeySet, KeySetError};
+pub use self::people::{Authorize, Invitation};
 pub use self::secret::{
     ChosenSecret, ChosenSecretError, MIN_GUESSES, PassphraseError, RecoverySecret, RecoveryWords,
     RecoveryWordsError, Weakness,
 };
+pub use self::team::{ChangeMembership, Team, TeamName, TeamNameError};
 pub use self::vault::{
     ChangePassphraseError, CreateVaultError, MAX_VAULT_BYTES, OpenVaultError, Vault, WipeError,
     WriteVaultError,
 };
 pub use self::wrap::{MAX_WRAPPED_BYTES, UnwrapError, WrapError};
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
 
-use flexstore_core::record::SigningKey;
+use flexstore_core::KeyTag;
 use flexstore_core::register::Selection;
-use flexstore_core::{KeyTag, decode_base64url, encode_base64url};
 use serde_json::{Value, json};
-use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::collection::{Collection, Mutable, OpenCollection, StoreError};
+use crate::collection::{Collection, Mutable, OpenCollection, Versioned};
 use crate::peer::{OpenError, Peer};
-use crate::random;
-use crate::seal::{EncryptionKey, EncryptionSecret};
+use crate::seal::{Audience, EncryptionKey, Kid};
 
 /// The collection of public encryption keys, each under its holder's tag.
 const ENCRYPTION_KEYS: &str = "EncryptionKey";
+/// The collection of recovery keys, wrapped by secrets.
+const RECOVERIES: &str = "KeyRecovery";
+/// The collection of Team records.
+const TEAMS: &str = "Team";
 
-/// A device's keys: an Ed25519 pair that signs and an X25519 pair that opens, under one tag, the
-/// public signing key. The secrets are zeroized on drop and shown by no `Debug`.
-pub struct KeySet {
-    signing: SigningKey,
-    encryption: EncryptionSecret,
-}
-
-/// Why there is no key set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeySetError {
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
-    NoRandom,
-    /// The text is no JWK set of a key set.
-    #[error("not a key set")]
-    Malformed,
-}
-
-impl KeySet {
-    /// A new one.
-    ///
-    /// # Errors
-    /// [`KeySetError::NoRandom`].
-    pub fn generate() -> Result<Self, KeySetError> {
-        let mut seed = random::bytes::<32>().map_err(|_| KeySetError::NoRandom)?;
-        let signing = SigningKey::from_seed(&seed);
-        seed.zeroize();
-        let encryption = EncryptionSecret::generate().map_err(|_| KeySetError::NoRandom)?;
-        Ok(Self {
-            signing,
-            encryption,
-        })
-    }
-
-    /// The name under which others know the holder.
-    #[must_use]
-    pub const fn tag(&self) -> KeyTag {
-        self.signing.tag()
-    }
-
-    /// The public encryption key.
-    #[must_use]
-    pub fn encryption_key(&self) -> EncryptionKey {
-        self.encryption.public()
-    }
-
-    pub(crate) const fn signing(&self) -> &SigningKey {
-        &self.signing
-    }
-
-    pub(crate) const fn encryption(&self) -> &EncryptionSecret {
-        &self.encryption
-    }
-
-    /// The private keys as a JWK set (RFC 7517 §5) of two OKP keys (RFC 8037), in plain: for
-    /// wrapping, and for handing over to one's own process.
-    #[must_use]
-    pub fn to_jwks(&self) -> Zeroizing<String> {
-        let seed = self.signing.to_seed();
-        let x = self.tag().to_string();
-        let d = Zeroizing::new(encode_base64url(&*seed));
-        let inner = self.encryption.to_jwk();
-        Zeroizing::new(format!(
-            concat!(
-                r#"{{"keys":[{{"use":"enc","key":{}}},"#,
-                r#"{{"use":"sig","key":{{"kty":"OKP","crv":"Ed25519","x":"{}","d":"{}"}}}}]}}"#
-            ),
-            inner.as_str(),
-            x,
-            d.as_str()
-        ))
-    }
-
-    /// Reads what [`KeySet::to_jwks`] wrote.
-    ///
-    /// # Errors
-    /// [`KeySetError::Malformed`] for anything else.
-    pub fn from_jwks(text: &str) -> Result<Self, KeySetError> {
-        let malformed = KeySetError::Malformed;
-        let set: Value = serde_json::from_str(text).map_err(|_| malformed)?;
-        let key = |at: usize, word: &str| {
-            let entry = &set["keys"][at];
-            if entry["use"] == word {
-                Ok(&entry["key"])
-            } else {
-                Err(malformed)
-            }
-        };
-        let inner = Zeroizing::new(key(0, "enc")?.to_string());
-        let encryption = EncryptionSecret::from_jwk(&inner).map_err(|_| malformed)?;
-        let outer = key(1, "sig")?;
-        let d = outer["d"].as_str().ok_or(malformed)?;
-        let seed = Zeroizing::new(decode_base64url(d.as_bytes()).ok_or(malformed)?);
-        let seed: &[u8; 32] = seed[..].try_into().map_err(|_| malformed)?;
-        let signing = SigningKey::from_seed(seed);
-        if outer["x"].as_str() != Some(&signing.tag().to_string()) {
-            return Err(malformed);
-        }
-        Ok(Self {
-            signing,
-            encryption,
-        })
-    }
-}
-
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "KeySet({})", self.tag())
-    }
-}
-
-/// The private keys of this process.
-#[derive(Default)]
-pub(crate) struct Keyring {
-    held: RwLock<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    sets: BTreeMap<KeyTag, Arc<KeySet>>,
-    author: Option<KeyTag>,
-}
-
-impl Keyring {
-    pub(crate) fn all(&self) -> Vec<Arc<KeySet>> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.sets.values().cloned().collect()
-    }
-
-    pub(crate) fn get(&self, tag: &KeyTag) -> Option<Arc<KeySet>> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.sets.get(tag).cloned()
-    }
-
-    /// The default author: the first key set that was added, or the one chosen.
-    pub(crate) fn author(&self) -> Option<Arc<KeySet>> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.author.and_then(|tag| held.sets.get(&tag).cloned())
-    }
-
-    fn add(&self, set: KeySet) -> Arc<KeySet> {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let set = Arc::new(set);
-        held.author.get_or_insert(set.tag());
-        held.sets.insert(set.tag(), Arc::clone(&set));
-        set
-    }
-
-    fn choose(&self, tag: KeyTag) -> bool {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let known = held.sets.contains_key(&tag);
-        if known {
-            held.author = Some(tag);
-        }
-        known
-    }
-}
-
-/// Why a key could not be made or published.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum CredentialsError {
-    /// No key set.
-    #[error(transparent)]
-    KeySet(#[from] KeySetError),
-    /// The collection of public keys cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The public key cannot be stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The private keys of this tag are not here.
-    #[error("the private keys of this tag are not here")]
-    NotHeld,
-}
-
-/// The keys of a peer: its own private ones, and the public ones of others, which are items of
-/// the collection `EncryptionKey` and sync like any others.
+/// The keys of a peer: its own private ones, and the public ones of others.
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use flexstore::{KeySet, MemoryStorage, Peer};
+/// # use flexstore::{MemoryStorage, Mutable, Peer, RecoveryWords};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let peer = Peer::open(Arc::new(MemoryStorage::new()))?;
-/// let tag = peer.credentials().create_device().await?;
-/// assert_eq!(peer.credentials().author(), Some(tag));
+/// let words = RecoveryWords::generate()?; // show them once: they are the way back in
+/// let me = peer.credentials().create_author(&(&words).into()).await?;
 ///
-/// let other = KeySet::generate()?;
-/// let text = other.to_jwks(); // keep it secret
-/// assert_eq!(peer.credentials().add(KeySet::from_jwks(&text)?).await?, other.tag());
+/// let notes = peer.collection::<Mutable>("notes").open()?;
+/// notes.store("milk").tag("shopping").seal_to([me.tag]).await?;
+/// let item = notes.retrieve("shopping").await?.ok_or("gone")?;
+/// assert_eq!(item.owner(), me.tag); // the person
+/// assert_ne!(item.author(), me.tag); // the device
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     peer: &'a Peer,
 }
@@ -237,8 +100,13 @@ impl<'a> Credentials<'a> {
         Self { peer }
     }
 
-    /// Makes a key set for this device and publishes its encryption key. The first one made or
-    /// added is the default author.
+    fn keyring(&self) -> &Keyring {
+        self.peer.keyring()
+    }
+
+    /// Makes a key set for this device and publishes its encryption key. It belongs to nobody
+    /// yet; for a person use [`create_author`](Self::create_author). The first one made or added
+    /// is the default author.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -247,25 +115,73 @@ impl<'a> Credentials<'a> {
     }
 
     /// Adds private keys that the app holds, and publishes their encryption key unless that
-    /// stands already.
+    /// stands already. They go into the vault, if one is in use.
     ///
     /// # Errors
     /// [`CredentialsError`].
     pub async fn add(&self, set: KeySet) -> Result<KeyTag, CredentialsError> {
-        let set = self.peer.keyring().add(set);
+        self.peer.vault().keep(&set)?;
+        let tag = self.hold(set).await?;
+        self.keyring()
+            .set_defaults(|defaults| defaults.author = defaults.author.or(Some(tag)));
+        Ok(tag)
+    }
+
+    /// Holds private keys in memory, and publishes their encryption key.
+    async fn hold(&self, set: KeySet) -> Result<KeyTag, CredentialsError> {
+        let set = self.keyring().add(set);
         let keys = self.encryption_keys()?;
-        let key = set.encryption_key();
-        if self.local_key(&keys, &set.tag()) != Some(key) {
+        let (tag, key) = (set.tag(), set.encryption_key());
+        if self.local_key(&keys, &tag) != Some(key) {
             let jwk: Value = serde_json::from_str(&key.to_jwk()).unwrap_or_else(|_| json!(null));
-            keys.store(jwk).tag(set.tag()).author(set.tag()).await?;
+            keys.store(jwk).tag(tag).author(tag).owner(tag).await?;
         }
-        Ok(set.tag())
+        Ok(tag)
+    }
+
+    /// Uses a vault: takes the keys and pins that are in it, and puts every device key made from
+    /// now on, and every pin, into it.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]; [`CredentialsError::Vault`] if a key that is held cannot be put in.
+    pub async fn use_vault(&self, vault: Vault) -> Result<(), CredentialsError> {
+        let (sets, pins) = kept::contents(&vault)?;
+        self.peer.vault().set(vault);
+        for set in self.keyring().sets() {
+            self.peer.vault().keep(&set)?;
+        }
+        for set in sets {
+            self.add(set).await?;
+        }
+        for name in pins {
+            self.pin(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the vault back, to change its passphrase or to wipe it. Keys stay in memory until
+    /// the peer is dropped.
+    #[must_use]
+    pub fn take_vault(&self) -> Option<Vault> {
+        self.peer.vault().take()
+    }
+
+    /// What becomes of teams from now on.
+    #[must_use]
+    pub fn events(&self) -> TeamEvents {
+        self.peer.team_events()
+    }
+
+    /// What is taken where a call does not say.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        self.keyring().defaults()
     }
 
     /// The default author.
     #[must_use]
     pub fn author(&self) -> Option<KeyTag> {
-        self.peer.keyring().author().map(|set| set.tag())
+        self.defaults().author
     }
 
     /// Makes one of the held key sets the default author.
@@ -273,34 +189,78 @@ impl<'a> Credentials<'a> {
     /// # Errors
     /// [`CredentialsError::NotHeld`].
     pub fn set_author(&self, tag: KeyTag) -> Result<(), CredentialsError> {
-        if self.peer.keyring().choose(tag) {
-            Ok(())
-        } else {
-            Err(CredentialsError::NotHeld)
+        if self.keyring().get(&tag).is_none() {
+            return Err(CredentialsError::NotHeld);
         }
+        self.keyring()
+            .set_defaults(|defaults| defaults.author = Some(tag));
+        Ok(())
     }
 
-    /// Keeps public keys in step with a service.
+    /// The default owner: whose items are written; `None`: the author's own.
+    pub fn set_owner(&self, tag: Option<KeyTag>) {
+        self.keyring().set_defaults(|defaults| defaults.owner = tag);
+    }
+
+    /// The default audience: to whom items are sealed; nobody: they are plain.
+    pub fn set_audience(&self, tags: impl IntoIterator<Item = KeyTag>) {
+        let tags = tags.into_iter().collect();
+        self.keyring()
+            .set_defaults(|defaults| defaults.audience = tags);
+    }
+
+    /// Uses no keys but those of these tags, from now on; `None`: all.
+    pub fn restrict(&self, scope: Option<BTreeSet<KeyTag>>) {
+        self.keyring().restrict(scope);
+    }
+
+    /// Keeps keys, recoveries and teams in step with a service.
     ///
     /// # Errors
     /// [`CredentialsError::Open`].
     pub fn synchronize(&self, service: &str) -> Result<(), CredentialsError> {
         self.encryption_keys()?.synchronize(service);
+        self.recoveries()?.synchronize(service);
+        self.teams()?.synchronize(service);
         Ok(())
     }
 
-    /// Waits until the public keys are in step with all services.
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Open`].
+    pub async fn disconnect(&self, service: &str) -> Result<(), CredentialsError> {
+        self.encryption_keys()?.disconnect(service).await;
+        self.recoveries()?.disconnect(service).await;
+        self.teams()?.disconnect(service).await;
+        Ok(())
+    }
+
+    /// Waits until keys, recoveries and teams are in step with all services.
     ///
     /// # Errors
     /// [`CredentialsError::Open`].
     pub async fn synchronized(&self) -> Result<(), CredentialsError> {
         self.encryption_keys()?.synchronized().await;
+        self.recoveries()?.synchronized().await;
+        self.teams()?.synchronized().await;
         Ok(())
     }
 
-    /// The encryption key of a tag, from here or from a service.
-    pub(crate) async fn encryption_key(&self, tag: &KeyTag) -> Option<EncryptionKey> {
-        if let Some(set) = self.peer.keyring().get(tag) {
+    /// The key to which something for a tag is sealed now; from here, or from a service. A team
+    /// of ours that is due for a new key is given one first.
+    pub(crate) async fn audience(&self, tag: &KeyTag) -> Result<Audience, CredentialsError> {
+        if self.keyring().judgement(tag)?.is_none()
+            && let Some(key) = self.single_key(tag).await
+        {
+            let kid = Kid::new(*tag);
+            return Ok(Audience { kid, key });
+        }
+        self.team_key(tag).await
+    }
+
+    async fn single_key(&self, tag: &KeyTag) -> Option<EncryptionKey> {
+        if let Some(set) = self.keyring().get(tag) {
             return Some(set.encryption_key());
         }
         let keys = self.encryption_keys().ok()?;
@@ -321,6 +281,16 @@ impl<'a> Credentials<'a> {
 
     fn encryption_keys(&self) -> Result<Collection<Mutable>, OpenError> {
         let open: OpenCollection<'_, Mutable> = self.peer.collection(ENCRYPTION_KEYS);
+        open.open()
+    }
+
+    fn recoveries(&self) -> Result<Collection<Mutable>, OpenError> {
+        let open: OpenCollection<'_, Mutable> = self.peer.collection(RECOVERIES);
+        open.open()
+    }
+
+    fn teams(&self) -> Result<Collection<Versioned>, OpenError> {
+        let open: OpenCollection<'_, Versioned> = self.peer.collection(TEAMS);
         open.open()
     }
 }

@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -273,12 +275,14 @@ fn open_sealed(record: &Verified, keys: &Keyring) -> Body {
     let Ok(jwe) = str::from_utf8(record.payload()) else {
         return Body::Closed(ContentError::NotText);
     };
-    let held = keys.all();
-    let find = |kid: &seal::Kid| {
-        held.iter()
-            .find(|set| set.tag() == kid.tag)
-            .map(|set| set.encryption())
+    let Encryption::Sealed(tags) = &record.header().encryption else {
+        return Body::Closed(ContentError::Closed);
     };
+    let tags = tags
+        .iter()
+        .filter_map(|tag| KeyTag::parse(tag.as_str()).ok());
+    let opener = keys.opener(tags);
+    let find = |kid: &seal::Kid| opener.find(kid);
     match seal::open(jwe, &binding(record.header()), &find) {
         Ok(opened) => {
             // What the signature says and what the seal says must be one.
@@ -318,13 +322,18 @@ fn open_plain(record: &Verified, keys: &Keyring) -> Body {
     let Ok(Value::Object(mut object)) = parse_strict(record.payload()) else {
         return Body::Plain;
     };
-    let held = keys.all();
-    let find = |kid: &seal::Kid| {
-        held.iter()
-            .find(|set| set.tag() == kid.tag)
-            .map(|set| set.encryption())
+    let binding = binding(record.header());
+    // To whom properties are sealed stands in the seals alone: asked first, then unlocked.
+    let asked = RefCell::new(BTreeSet::new());
+    let ask = |kid: &seal::Kid| {
+        asked.borrow_mut().insert(kid.tag);
+        None
     };
-    match seal::open_properties(&mut object, &binding(record.header()), &find) {
+    if let Err(error) = seal::open_properties(&mut object, &binding, &ask) {
+        return Body::Closed(ContentError::DoesNotOpen(error));
+    }
+    let opener = keys.opener(asked.into_inner());
+    match seal::open_properties(&mut object, &binding, &|kid| opener.find(kid)) {
         Ok(_) => Body::Mixed(Value::Object(object)),
         Err(error) => Body::Closed(ContentError::DoesNotOpen(error)),
     }

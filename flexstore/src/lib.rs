@@ -45,11 +45,14 @@ pub use collection::{
     OpenCollection, Remove, Replay, Retrieve, RetrieveError, Source, Store, StoreError, Versioned,
 };
 pub use credentials::{
-    ChangePassphraseError, ChosenSecret, ChosenSecretError, Cost, CostError, CreateVaultError,
-    Credentials, CredentialsError, KeySet, KeySetError, MAX_VAULT_BYTES, MAX_WRAPPED_BYTES,
-    MIN_GUESSES, OpenVaultError, PassphraseError, RecoverySecret, RecoveryWords,
-    RecoveryWordsError, UnwrapError, Vault, Weakness, WipeError, WrapError, WriteVaultError,
+    Authorize, ChangeMembership, ChangePassphraseError, ChosenSecret, ChosenSecretError, Cost,
+    CostError, CreateVaultError, Credentials, CredentialsError, Defaults, Invitation, KeySet,
+    KeySetError, MAX_VAULT_BYTES, MAX_WRAPPED_BYTES, MIN_GUESSES, OpenVaultError, PassphraseError,
+    Readers, Reason, RecoverySecret, RecoveryWords, RecoveryWordsError, Step, Team, TeamEvent,
+    TeamEvents, TeamName, TeamNameError, UnwrapError, Vault, Weakness, WipeError, WrapError,
+    WriteVaultError,
 };
+pub use flexstore_core::authority::{self, Presence, Standing, Unjudged};
 pub use flexstore_core::link::{self, Dialer};
 pub use flexstore_core::register::{Selection, Timestamp};
 pub use flexstore_core::storage::{MemoryStorage, Storage, StorageError};

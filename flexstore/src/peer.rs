@@ -5,20 +5,21 @@ mod service;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use driver::Driver;
 pub(crate) use driver::{Command, Signers, Statuses};
+use flexstore_core::authority::Authority;
 use flexstore_core::link::{DialError, Dialer, Dialing};
 use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
 use flexstore_core::sync::{Replica, Settings, Transfer};
 use flexstore_core::wire::{CloseReason, RefusalReason};
 use flexstore_core::{CollectionId, CollectionIdError, Digest};
 use service::Services;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::collection::{Channel, CollectionKind, OpenCollection};
-use crate::credentials::{Credentials, Keyring};
+use crate::credentials::{Credentials, EVENTS, Kept, Keyring, TeamEvent, TeamEvents, keep};
 use crate::random;
 
 /// Commands to one collection that wait before their senders do.
@@ -112,6 +113,19 @@ struct Inner {
     services: Arc<Services>,
     /// Counts changes of Team records.
     teams: watch::Sender<u64>,
+    events: broadcast::Sender<TeamEvent>,
+    vault: Kept,
+}
+
+/// A peer that may be gone.
+pub(crate) struct WeakPeer(Weak<Inner>);
+
+impl WeakPeer {
+    pub(crate) fn upgrade(&self) -> Option<Peer> {
+        Some(Peer {
+            inner: self.0.upgrade()?,
+        })
+    }
 }
 
 /// For a peer that stays offline.
@@ -150,17 +164,24 @@ impl Peer {
         }));
         let replica = replica_id(&*storage)?;
         let services = Arc::new(Services::new(Arc::new(dialer), Arc::new(AtomicU64::new(1))));
+        let teams = watch::Sender::new(0);
+        let changes = teams.subscribe();
+        let authority = Authority::new(Arc::clone(&storage));
         let inner = Inner {
+            keyring: Arc::new(Keyring::new(Arc::clone(&storage))),
             storage,
-            keyring: Arc::default(),
             replica,
             history,
             open: Mutex::default(),
             services,
+            teams,
+            events: broadcast::channel(EVENTS).0,
+            vault: Kept::default(),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Arc::new(inner);
+        let weak = WeakPeer(Arc::downgrade(&inner));
+        tokio::spawn(keep(weak, changes, authority));
+        Ok(Self { inner })
     }
 
     /// The keys.
@@ -177,6 +198,19 @@ impl Peer {
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {
         &self.inner.keyring
+    }
+
+    pub(crate) fn vault(&self) -> &Kept {
+        &self.inner.vault
+    }
+
+    pub(crate) fn tell(&self, event: TeamEvent) {
+        // Nobody may be listening.
+        let _ = self.inner.events.send(event);
+    }
+
+    pub(crate) fn team_events(&self) -> TeamEvents {
+        TeamEvents::new(self.inner.events.subscribe())
     }
 
     pub(crate) fn services(&self) -> &Arc<Services> {
@@ -212,7 +246,12 @@ impl Peer {
         let replica = Replica::open(storage, id.clone(), settings.clone())?;
         let (inbox, commands) = mpsc::channel(INBOX);
         let register = replica.register().clone();
-        let (driver, changes, status) = Driver::new(replica, commands, self.inner.history.clone(), self.inner.teams.clone());
+        let (driver, changes, status) = Driver::new(
+            replica,
+            commands,
+            self.inner.history.clone(),
+            self.inner.teams.clone(),
+        );
         tokio::spawn(driver.run());
         let channel = Channel {
             register,

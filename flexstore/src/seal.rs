@@ -289,6 +289,24 @@ pub fn open<'k>(
     })
 }
 
+/// To whom a JWE is sealed, as it says itself; nothing is opened.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn audience(jwe: &str) -> Result<Vec<Kid>, Malformed> {
+    let mut envelope = Envelope::parse(jwe)?;
+    let kid = |members: &mut serde_json::Map<String, serde_json::Value>| {
+        json::need_string(members, "kid").and_then(|kid| kid.parse())
+    };
+    if envelope.compact {
+        return Ok(vec![kid(&mut envelope.header)?]);
+    }
+    let recipients = envelope.recipients.iter_mut();
+    recipients
+        .map(|recipient| kid(&mut recipient.header))
+        .collect()
+}
+
 /// The audience ascending by the text of its tags, each tag once.
 fn ordered(audiences: &[Audience]) -> Result<Vec<Audience>, SealError> {
     if audiences.is_empty() {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{Collection, CollectionKind};
+use crate::credentials::Credentials;
 use crate::item::Item;
 use crate::peer::{Command, ServiceStatus};
 
@@ -137,7 +138,13 @@ impl<K: CollectionKind> Retrieve<'_, K> {
             self.collection
                 .here(&tag, self.owner, self.selection, self.opened)
         };
-        let found = here();
+        let mut found = here();
+        if let Err(ReadError::Unjudged(owner)) = &found {
+            // Its Team records may have come meanwhile, or be at a service.
+            Credentials::of(&self.collection.peer).fetch_team(owner).await;
+            self.collection.judged().await;
+            found = here();
+        }
         let complete = || {
             let statuses = self.collection.channel.status.borrow();
             statuses.values().all(ServiceStatus::is_settled)

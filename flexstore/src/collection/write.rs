@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 
 use super::read::IntoTag;
 use super::{Collection, CollectionKind};
-use crate::credentials::{Credentials, KeySet};
+use crate::credentials::{Credentials, CredentialsError, KeySet};
 use crate::item::Content;
 use crate::peer::{Command, Signers};
 use crate::random;
-use crate::seal::{self, Audience, Binding, Kid, SealError};
+use crate::seal::{self, Audience, Binding, SealError};
 
 /// Why an item was not stored or removed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,9 +27,12 @@ pub enum StoreError {
     /// No key set is here to sign with, or not that of the author or owner named.
     #[error("the private keys of the author or owner are not here")]
     NoKeys,
-    /// Nobody knows this tag's encryption key, so nothing can be sealed to it.
-    #[error("the encryption key of {0} is not known")]
-    UnknownAudience(KeyTag),
+    /// Nothing can be sealed to one of the audience: nobody knows its encryption key, say.
+    #[error("cannot seal to the audience: {0}")]
+    Audience(Arc<CredentialsError>),
+    /// It would not count: the author is no member of the owner.
+    #[error("the author is no member of the owner")]
+    NotMember,
     /// An empty content would delete; call `remove`.
     #[error("an empty content cannot be stored in plain")]
     Empty,
@@ -76,6 +79,7 @@ impl From<WriteError> for StoreError {
             WriteError::ClockBehind { newest } => Self::ClockBehind { newest },
             WriteError::Deleted => Self::Deleted,
             WriteError::NotFound => Self::NotFound,
+            WriteError::NotMember => Self::NotMember,
             WriteError::Policy => Self::Policy,
             WriteError::Storage(error) => Self::Storage(error),
             // `WriteError` may grow; whatever is new, nothing is known to be durable.
@@ -91,7 +95,8 @@ pub struct Store<'a, K> {
     content: Content,
     tag: Option<Result<Tag, TagError>>,
     who: Who,
-    audience: Vec<KeyTag>,
+    /// The default one, if none is said.
+    audience: Option<Vec<KeyTag>>,
     properties: Vec<(String, Vec<KeyTag>)>,
 }
 
@@ -118,7 +123,7 @@ impl<K: CollectionKind> Collection<K> {
             content: content.into(),
             tag: None,
             who: Who::default(),
-            audience: Vec::new(),
+            audience: None,
             properties: Vec::new(),
         }
     }
@@ -134,19 +139,41 @@ impl<K: CollectionKind> Collection<K> {
 
     fn signers_of(&self, who: &Who) -> Result<Signers, StoreError> {
         let keyring = self.peer.keyring();
-        let held = |tag: &KeyTag| keyring.get(tag).ok_or(StoreError::NoKeys);
-        let author: Arc<KeySet> = match &who.author {
-            Some(tag) => held(tag)?,
-            None => keyring.author().ok_or(StoreError::NoKeys)?,
+        let defaults = keyring.defaults();
+        let owner = who.owner.or(match who.author {
+            // Whose an author's items are was said for the default author.
+            Some(author) if defaults.author != Some(author) => None,
+            _ => defaults.owner,
+        });
+        let author = match (who.author.or(defaults.author), &owner) {
+            (Some(tag), _) if who.author.is_some() => keyring.get(&tag),
+            (_, Some(owner)) if keyring.get(owner).is_none() => {
+                let member = keyring.member(owner)?;
+                member.or_else(|| defaults.author.and_then(|tag| keyring.get(&tag)))
+            }
+            (Some(tag), _) => keyring.get(&tag),
+            (None, _) => None,
         };
-        let owner = who.owner.filter(|owner| *owner != author.tag());
+        let author: Arc<KeySet> = author.ok_or(StoreError::NoKeys)?;
+        let owner = owner.filter(|owner| *owner != author.tag());
+        let signing = |owner: KeyTag| {
+            if let Some(set) = keyring.get(&owner) {
+                return Ok(set.signing().clone());
+            }
+            let keys = keyring.team(&owner)?;
+            Ok::<_, StoreError>(keys.ok_or(StoreError::NoKeys)?.signing().clone())
+        };
         Ok(Signers {
-            author,
-            owner: owner.map(|owner| held(&owner)).transpose()?,
+            author: author.signing().clone(),
+            owner: owner.map(signing).transpose()?,
         })
     }
 
-    async fn write(&self, writing: Writing, signers: Signers) -> Result<Written, StoreError> {
+    pub(crate) async fn write(
+        &self,
+        writing: Writing,
+        signers: Signers,
+    ) -> Result<Written, StoreError> {
         let (reply, done) = oneshot::channel();
         let command = Command::Write {
             writing,
@@ -165,12 +192,8 @@ impl<K: CollectionKind> Collection<K> {
         let credentials = Credentials::of(&self.peer);
         let mut audience = Vec::with_capacity(tags.len());
         for tag in tags {
-            let key = credentials.encryption_key(tag).await;
-            let key = key.ok_or(StoreError::UnknownAudience(*tag))?;
-            audience.push(Audience {
-                kid: Kid::new(*tag),
-                key,
-            });
+            let found = credentials.audience(tag).await;
+            audience.push(found.map_err(|error| StoreError::Audience(Arc::new(error)))?);
         }
         Ok(audience)
     }
@@ -198,7 +221,13 @@ impl<K: CollectionKind> Store<'_, K> {
     /// Sealed to these tags, any number; nobody else can read it. The author can only if among
     /// them.
     pub fn seal_to(mut self, audience: impl IntoIterator<Item = KeyTag>) -> Self {
-        self.audience.extend(audience);
+        self.audience.get_or_insert_default().extend(audience);
+        self
+    }
+
+    /// Plain, whatever the default audience is: everyone can read it, relays included.
+    pub fn plain(mut self) -> Self {
+        self.audience = Some(Vec::new());
         self
     }
 
@@ -215,8 +244,7 @@ impl<K: CollectionKind> Store<'_, K> {
 
     async fn run(mut self) -> Result<Tag, StoreError> {
         let signers = self.collection.signers_of(&self.who)?;
-        let author = signers.author.tag();
-        let owner = signers.owner.as_ref().map_or(author, |owner| owner.tag());
+        let (author, owner) = (signers.author.tag(), signers.owner());
         let named = match self.tag.take() {
             Some(tag) => tag?,
             // Of immutable content the replica computes it.
@@ -234,17 +262,20 @@ impl<K: CollectionKind> Store<'_, K> {
         };
         self.seal_properties(&binding).await?;
         let (payload, cty) = self.content.encode();
-        self.audience.sort_unstable();
-        self.audience.dedup();
-        let content = if self.audience.is_empty() {
+        let audience = self.audience.take();
+        let mut tags =
+            audience.unwrap_or_else(|| self.collection.peer.keyring().defaults().audience);
+        tags.sort_unstable();
+        tags.dedup();
+        let content = if tags.is_empty() {
             Sealable::Plain {
                 payload,
                 cty: cty.map(Into::into),
             }
         } else {
-            let audience = self.collection.audience(&self.audience).await?;
+            let audience = self.collection.audience(&tags).await?;
             let jwe = seal::seal(&payload, cty, &binding, &audience)?;
-            let mut audience: Vec<Tag> = self.audience.iter().map(KeyTag::tag).collect();
+            let mut audience: Vec<Tag> = tags.iter().map(KeyTag::tag).collect();
             audience.sort_unstable();
             Sealable::Sealed {
                 jwe: Bytes::from(jwe),

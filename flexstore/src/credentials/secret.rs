@@ -183,6 +183,13 @@ impl RecoverySecret {
         Ok(Self::of(VAULT, &[passphrase(text)?.as_bytes()]))
     }
 
+    /// A copy, for the thread that does the work.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            input: self.input.clone(),
+        }
+    }
+
     /// What Argon2id takes as its password.
     pub(super) fn input(&self) -> &[u8] {
         &self.input

@@ -129,6 +129,18 @@ impl Judgement {
         })
     }
 
+    /// The single keys that belonged to it at one of its records or later: they hold the key that
+    /// it carries.
+    #[must_use]
+    pub fn belonging_since(&self, record: &Digest) -> Vec<KeyTag> {
+        let from = self.leaves_path_at.get(record);
+        let belonging = |last: &usize| from.is_some_and(|from| last >= from);
+        (self.last.iter())
+            .filter(|(_, last)| belonging(last))
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
     /// All that were ever listed, and the times at which they were members.
     #[must_use]
     pub const fn members(&self) -> &BTreeMap<KeyTag, Presence> {

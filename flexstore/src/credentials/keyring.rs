@@ -1,0 +1,307 @@
+//! The private keys of this process, and what they open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use flexstore_core::authority::{Authority, Judgement, TeamRecord};
+use flexstore_core::storage::{Storage, StorageError};
+use flexstore_core::{Digest, KeyTag};
+
+use super::keyset::KeySet;
+use super::team_keys::{TeamKeys, kid};
+use crate::seal::{EncryptionSecret, Kid};
+
+/// Key sets, the teams that they open, and what is taken where a call does not say.
+pub(crate) struct Keyring {
+    held: RwLock<Held>,
+    teams: Mutex<Teams>,
+}
+
+#[derive(Default)]
+struct Held {
+    sets: BTreeMap<KeyTag, Arc<KeySet>>,
+    defaults: Defaults,
+    /// The only tags whose keys may be used, if there are such.
+    scope: Option<BTreeSet<KeyTag>>,
+}
+
+/// What is taken where a call does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// The single key that signs.
+    pub author: Option<KeyTag>,
+    /// Whose items are written; the author's own, if nobody's.
+    pub owner: Option<KeyTag>,
+    /// To whom items are sealed; plain, if to nobody.
+    pub audience: Vec<KeyTag>,
+}
+
+struct Teams {
+    authority: Authority,
+    unlocked: BTreeMap<KeyTag, Arc<TeamKeys>>,
+    /// Teams that no key here opens, as things are.
+    locked: BTreeSet<KeyTag>,
+}
+
+/// Secrets with which something is opened.
+pub(crate) struct Opener {
+    sets: Vec<Arc<KeySet>>,
+    teams: Vec<(KeyTag, Arc<TeamKeys>)>,
+}
+
+impl Opener {
+    pub(crate) fn find(&self, kid: &Kid) -> Option<&EncryptionSecret> {
+        match &kid.record {
+            None => self
+                .sets
+                .iter()
+                .find(|set| set.tag() == kid.tag)
+                .map(|set| set.encryption()),
+            Some(record) => self
+                .teams
+                .iter()
+                .find(|(team, _)| *team == kid.tag)
+                .and_then(|(_, keys)| keys.secret(record)),
+        }
+    }
+}
+
+impl Keyring {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        let teams = Teams {
+            authority: Authority::new(storage),
+            unlocked: BTreeMap::new(),
+            locked: BTreeSet::new(),
+        };
+        Self {
+            held: RwLock::default(),
+            teams: Mutex::new(teams),
+        }
+    }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Held)) {
+        change(&mut self.held.write().unwrap_or_else(PoisonError::into_inner));
+        let mut teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        teams.locked.clear();
+        teams.unlocked.clear();
+    }
+
+    /// The teams, as the Team records here tell by now.
+    fn teams(&self) -> Result<MutexGuard<'_, Teams>, StorageError> {
+        let mut teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = teams.authority.refresh()?;
+        if !changed.is_empty() {
+            teams.unlocked.retain(|team, _| !changed.contains(team));
+            teams.locked.clear();
+        }
+        Ok(teams)
+    }
+
+    /// All key sets that may be used.
+    pub(crate) fn sets(&self) -> Vec<Arc<KeySet>> {
+        let held = self.held();
+        let allowed = |tag: &KeyTag| held.allows(tag);
+        (held.sets.values())
+            .filter(|set| allowed(&set.tag()))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn get(&self, tag: &KeyTag) -> Option<Arc<KeySet>> {
+        let held = self.held();
+        held.sets.get(tag).filter(|_| held.allows(tag)).cloned()
+    }
+
+    pub(crate) fn defaults(&self) -> Defaults {
+        self.held().defaults.clone()
+    }
+
+    pub(super) fn set_defaults(&self, change: impl FnOnce(&mut Defaults)) {
+        self.change(|held| change(&mut held.defaults));
+    }
+
+    pub(super) fn restrict(&self, scope: Option<BTreeSet<KeyTag>>) {
+        self.change(|held| held.scope = scope);
+    }
+
+    pub(super) fn add(&self, set: KeySet) -> Arc<KeySet> {
+        let set = Arc::new(set);
+        self.change(|held| {
+            held.sets.insert(set.tag(), Arc::clone(&set));
+        });
+        set
+    }
+
+    pub(super) fn remove(&self, tag: &KeyTag) {
+        self.change(|held| {
+            held.sets.remove(tag);
+        });
+    }
+
+    /// What a team's records say; `None` for a single key.
+    pub(crate) fn judgement(&self, team: &KeyTag) -> Result<Option<Arc<Judgement>>, StorageError> {
+        self.teams()?.authority.of(team)
+    }
+
+    /// All teams of which records are here.
+    pub(super) fn known_teams(&self) -> Result<Vec<KeyTag>, StorageError> {
+        let tags = self.teams()?.authority.register().tags()?;
+        Ok(tags
+            .iter()
+            .filter_map(|tag| KeyTag::parse(tag.as_str()).ok())
+            .collect())
+    }
+
+    pub(super) fn pin_of(&self, team: &KeyTag) -> Result<Option<Digest>, StorageError> {
+        self.teams()?.authority.pin_of(team)
+    }
+
+    /// The private keys of a team, if a key here opens them.
+    pub(crate) fn team(&self, team: &KeyTag) -> Result<Option<Arc<TeamKeys>>, StorageError> {
+        let held = self.held();
+        self.teams()?.unlock(&held, team, &mut Vec::new())
+    }
+
+    /// A key here that may act for a team now: the default author, if it may.
+    pub(crate) fn member(&self, team: &KeyTag) -> Result<Option<Arc<KeySet>>, StorageError> {
+        let Some(judgement) = self.judgement(team)? else {
+            return Ok(None);
+        };
+        let held = self.held();
+        let may = |tag: &KeyTag| judgement.current().contains(tag) && held.allows(tag);
+        let default = held.defaults.author.filter(|tag| may(tag));
+        let tag = default.or_else(|| held.sets.keys().copied().find(|tag| may(tag)));
+        Ok(tag.and_then(|tag| held.sets.get(&tag).cloned()))
+    }
+
+    /// What opens something sealed to these tags.
+    pub(crate) fn opener(&self, tags: impl IntoIterator<Item = KeyTag>) -> Opener {
+        let held = self.held();
+        let mut opener = Opener {
+            sets: Vec::new(),
+            teams: Vec::new(),
+        };
+        for tag in tags {
+            if let Some(set) = held.sets.get(&tag).filter(|_| held.allows(&tag)) {
+                opener.sets.push(Arc::clone(set));
+                continue;
+            }
+            // A store that does not answer opens nothing.
+            if let Ok(mut teams) = self.teams()
+                && let Ok(Some(keys)) = teams.unlock(&held, &tag, &mut Vec::new())
+            {
+                opener.teams.push((tag, keys));
+            }
+        }
+        opener
+    }
+}
+
+impl Held {
+    fn allows(&self, tag: &KeyTag) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.contains(tag))
+    }
+}
+
+impl Teams {
+    fn unlock(
+        &mut self,
+        held: &Held,
+        team: &KeyTag,
+        under_way: &mut Vec<KeyTag>,
+    ) -> Result<Option<Arc<TeamKeys>>, StorageError> {
+        if let Some(keys) = self.unlocked.get(team).filter(|_| held.allows(team)) {
+            return Ok(Some(Arc::clone(keys)));
+        }
+        if !held.allows(team) || self.locked.contains(team) || under_way.contains(team) {
+            return Ok(None);
+        }
+        let Some(judgement) = self.authority.of(team)? else {
+            return Ok(None);
+        };
+        under_way.push(*team);
+        let records: Vec<Arc<TeamRecord>> = (judgement.path().iter().rev())
+            .chain(judgement.sidelined().iter().rev())
+            .cloned()
+            .collect();
+        let mut keys: Option<TeamKeys> = None;
+        for record in &records {
+            let known = keys.as_mut().is_some_and(|keys| keys.note(record));
+            if known || record.key.is_none() {
+                continue;
+            }
+            if let Some(found) = self.open(held, record, under_way)? {
+                match &mut keys {
+                    None => keys = Some(found),
+                    Some(keys) => keys.merge(found),
+                }
+                if let Some(keys) = &mut keys {
+                    keys.note(record);
+                }
+            }
+        }
+        under_way.pop();
+        let Some(mut keys) = keys else {
+            // Within a circle of teams it may still open from another side.
+            if under_way.is_empty() {
+                self.locked.insert(*team);
+            }
+            return Ok(None);
+        };
+        for record in &records {
+            if !keys.has(&record.digest) {
+                keys.note(record);
+            }
+        }
+        let keys = Arc::new(keys);
+        self.unlocked.insert(*team, Arc::clone(&keys));
+        Ok(Some(keys))
+    }
+
+    /// Opens one Team record as any member whose keys are here.
+    fn open(
+        &mut self,
+        held: &Held,
+        record: &TeamRecord,
+        under_way: &mut Vec<KeyTag>,
+    ) -> Result<Option<TeamKeys>, StorageError> {
+        for member in &record.members {
+            let mut opener = Opener {
+                sets: Vec::new(),
+                teams: Vec::new(),
+            };
+            if member.record.is_none() {
+                let set = held.sets.get(&member.tag);
+                opener
+                    .sets
+                    .extend(set.filter(|_| held.allows(&member.tag)).cloned());
+            } else if self.may_open(held, &member.tag)?
+                && let Some(keys) = self.unlock(held, &member.tag, under_way)?
+            {
+                opener.teams.push((member.tag, keys));
+            }
+            if opener.find(&kid(member)).is_none() {
+                continue;
+            }
+            let Some(verified) = self.authority.register().record(&record.digest)? else {
+                return Ok(None);
+            };
+            if let Some(keys) = TeamKeys::open(&verified, &|kid| opener.find(kid)) {
+                return Ok(Some(keys));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a key here ever belonged to a team, so that trying is worth it.
+    fn may_open(&mut self, held: &Held, team: &KeyTag) -> Result<bool, StorageError> {
+        let judgement = self.authority.of(team)?;
+        Ok(judgement.is_some_and(|judgement| {
+            (held.sets.keys()).any(|tag| judgement.leaves().contains_key(tag))
+        }))
+    }
+}

@@ -1,0 +1,364 @@
+//! People: making one, coming back in, inviting one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flexstore_core::{Digest, KeyTag};
+
+use super::keyset::KeySet;
+use super::secret::{RecoverySecret, RecoveryWords};
+use super::team::{Change, TeamName};
+use super::wrap::UnwrapError;
+use super::{Credentials, CredentialsError};
+
+/// A person who has no device yet: whoever has the words can become that person.
+pub struct Invitation {
+    /// How the person is named to others, until the invitation is claimed.
+    pub name: TeamName,
+    /// The words to hand over, by a way that nobody else sees.
+    pub words: RecoveryWords,
+}
+
+/// A way back in about to be taken, on a new device; `await` it.
+#[must_use = "await it"]
+pub struct Authorize<'a> {
+    credentials: Credentials<'a>,
+    name: TeamName,
+    secret: &'a RecoverySecret,
+    lost: Vec<KeyTag>,
+    until: BTreeMap<KeyTag, u64>,
+}
+
+impl Authorize<'_> {
+    /// Removes a device that is lost, at the same time.
+    pub fn lost(mut self, device: KeyTag) -> Self {
+        self.lost.push(device);
+        self
+    }
+
+    /// Removes a device that was stolen, at the same time: what it signed at or after this time
+    /// (ms since 1970) does not count; 0: nothing that it ever signed, and what it deleted comes
+    /// back.
+    pub fn stolen(mut self, device: KeyTag, until: u64) -> Self {
+        self.until.insert(device, until);
+        self.lost(device)
+    }
+
+    async fn run(self) -> Result<KeyTag, CredentialsError> {
+        let credentials = self.credentials;
+        credentials.pin(&self.name).await?;
+        let team = self.name.tag;
+        let recovery = credentials.recover(&team, self.secret).await?;
+        let device = KeySet::generate()?;
+        let tag = credentials.add(device).await?;
+        let (add, remove) = (vec![tag], self.lost);
+        let done = credentials
+            .with_recovery(recovery, &team, add, remove, self.until)
+            .await;
+        if let Err(error) = done {
+            // A device that belongs to nobody is of no use.
+            credentials.destroy(tag).await?;
+            return Err(error);
+        }
+        credentials.become_person(team, tag);
+        Ok(tag)
+    }
+}
+
+impl<'a> IntoFuture for Authorize<'a> {
+    type Output = Result<KeyTag, CredentialsError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<'a> Credentials<'a> {
+    /// Makes a person: a device here, a recovery key that the secret opens, and the team of both,
+    /// in which the recovery key is the most senior, so that no stolen device can outdo it. The
+    /// person becomes the default owner, the device the default author.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn create_author(
+        &self,
+        secret: &RecoverySecret,
+    ) -> Result<TeamName, CredentialsError> {
+        let recovery = self.create_recovery(secret).await?;
+        self.create_person(vec![recovery]).await
+    }
+
+    /// Makes a person of this device alone, with no way back in: no private key, wrapped or not,
+    /// ever leaves the device.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn create_author_without_recovery(&self) -> Result<TeamName, CredentialsError> {
+        self.create_person(Vec::new()).await
+    }
+
+    async fn create_person(&self, mut members: Vec<KeyTag>) -> Result<TeamName, CredentialsError> {
+        let device = self.add(KeySet::generate()?).await?;
+        members.push(device);
+        let set = self.keyring().get(&device);
+        let set = set.ok_or(CredentialsError::NotHeld)?;
+        let name = self.found_team(&set, members).await?;
+        self.become_person(name.tag, device);
+        Ok(name)
+    }
+
+    fn become_person(&self, person: KeyTag, device: KeyTag) {
+        self.keyring().set_defaults(|defaults| {
+            defaults.author = Some(device);
+            defaults.owner = Some(person);
+        });
+    }
+
+    /// Comes back in as a person, on this new device, by the recovery secret.
+    pub fn authorize_author(&self, name: TeamName, secret: &'a RecoverySecret) -> Authorize<'a> {
+        Authorize {
+            credentials: *self,
+            name,
+            secret,
+            lost: Vec::new(),
+            until: BTreeMap::new(),
+        }
+    }
+
+    /// Removes a device of a person that is lost or was stolen, in one call: nothing that it signed
+    /// at or after `until` (ms since 1970; `None`: now) counts, and all teams that it reached get
+    /// new keys. Signed by the recovery key, where the secret is given: a device that is senior to
+    /// this one could otherwise undo it.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn remove_device(
+        &self,
+        person: KeyTag,
+        device: KeyTag,
+        until: Option<u64>,
+        secret: Option<&RecoverySecret>,
+    ) -> Result<(), CredentialsError> {
+        let until: BTreeMap<KeyTag, u64> = until.map(|until| (device, until)).into_iter().collect();
+        match secret {
+            Some(secret) => {
+                let recovery = self.recover(&person, secret).await?;
+                self.with_recovery(recovery, &person, Vec::new(), vec![device], until)
+                    .await
+            }
+            None => {
+                let mut change = self.change_membership(person).remove(device);
+                for (tag, until) in until {
+                    change = change.until(tag, until);
+                }
+                change.await.map(|_| ())
+            }
+        }
+    }
+
+    /// Gives a person a new recovery secret, in place of the present ones.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn change_recovery(
+        &self,
+        person: KeyTag,
+        secret: &RecoverySecret,
+    ) -> Result<(), CredentialsError> {
+        let judgement = self.judged(&person)?;
+        let recoveries = self.recoveries()?;
+        let mut change = self.change_membership(person);
+        for member in judgement.seniority() {
+            let wrapped =
+                recoveries
+                    .register()
+                    .find(&member.tag(), Some(*member), Default::default());
+            if matches!(wrapped, Ok(Some(_))) {
+                change = change.remove(*member);
+            }
+        }
+        let recovery = self.create_recovery(secret).await?;
+        change.add(recovery).await.map(|_| ())
+    }
+
+    /// Makes a person for somebody else, who needs no device yet.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn create_invitation(&self) -> Result<Invitation, CredentialsError> {
+        let words = RecoveryWords::generate()?;
+        let set = KeySet::generate()?;
+        let tag = self.publish_recovery(set, &(&words).into()).await?;
+        let set = self.keyring().get(&tag).ok_or(CredentialsError::NotHeld)?;
+        let founded = self.found_team(&set, vec![tag]).await;
+        self.keyring().remove(&tag);
+        let name = founded?;
+        Ok(Invitation { name, words })
+    }
+
+    /// Becomes the person of an invitation, with this device and a recovery secret of one's own;
+    /// the invitation's words open nothing newer. The name that is returned, and no longer the
+    /// invitation's, is the one to give to others: should somebody else who knew the words claim
+    /// it too, theirs does not count for those who have this one.
+    ///
+    /// # Errors
+    /// [`CredentialsError::NoInvitation`] if it was claimed; others.
+    pub async fn claim_invitation(
+        &self,
+        name: &TeamName,
+        words: &RecoveryWords,
+        secret: &RecoverySecret,
+    ) -> Result<TeamName, CredentialsError> {
+        self.pin(name).await?;
+        let invited = self.recover(&name.tag, &words.into()).await?;
+        let judgement = self.judged(&name.tag)?;
+        let invitee = invited.tag();
+        if judgement.path().len() != 1 || judgement.seniority() != [invitee] {
+            return Err(CredentialsError::NoInvitation);
+        }
+        let recovery = self.create_recovery(secret).await?;
+        let device = self.add(KeySet::generate()?).await?;
+        let base = Arc::clone(&judgement.path()[0]);
+        self.keyring().add(invited);
+        let set = self.keyring().get(&invitee);
+        let set = set.ok_or(CredentialsError::NotHeld)?;
+        let change = Change {
+            members: vec![recovery, device],
+            until: BTreeMap::new(),
+            rotate: true,
+        };
+        let written = self.write_change(&name.tag, &set, &base, change).await;
+        if written.is_ok() {
+            self.destroy(invitee).await?;
+        }
+        self.keyring().remove(&invitee);
+        let claimed = TeamName {
+            tag: name.tag,
+            record: written?,
+        };
+        self.pin(&claimed).await?;
+        self.become_person(name.tag, device);
+        Ok(claimed)
+    }
+
+    /// Makes a recovery key, and publishes it wrapped by the secret; it is not kept here.
+    async fn create_recovery(&self, secret: &RecoverySecret) -> Result<KeyTag, CredentialsError> {
+        let tag = self.publish_recovery(KeySet::generate()?, secret).await?;
+        self.keyring().remove(&tag);
+        Ok(tag)
+    }
+
+    async fn publish_recovery(
+        &self,
+        set: KeySet,
+        secret: &RecoverySecret,
+    ) -> Result<KeyTag, CredentialsError> {
+        let tag = set.tag();
+        let (secret, text) = (secret.copy(), set.to_jwks());
+        let kid = tag.to_string();
+        // Some tenths of a second of work.
+        let wrapped = tokio::task::spawn_blocking(move || secret.wrap(text.as_bytes(), &kid));
+        let wrapped = wrapped.await.map_err(|_| CredentialsError::NotHeld)??;
+        self.hold(set).await?;
+        let recoveries = self.recoveries()?;
+        recoveries
+            .store(wrapped)
+            .tag(tag)
+            .author(tag)
+            .owner(tag)
+            .await?;
+        Ok(tag)
+    }
+
+    /// The recovery key of a person that the secret opens.
+    async fn recover(
+        &self,
+        person: &KeyTag,
+        secret: &RecoverySecret,
+    ) -> Result<KeySet, CredentialsError> {
+        self.fetch_team(person).await;
+        let judgement = self.judged(person)?;
+        let recoveries = self.recoveries()?;
+        let mut failed = None;
+        // The present ones first; one that a stolen device removed still serves.
+        let mut tags: Vec<KeyTag> = judgement.seniority().to_vec();
+        for record in judgement.path().iter().rev() {
+            for member in &record.members {
+                if member.record.is_none() && !tags.contains(&member.tag) {
+                    tags.push(member.tag);
+                }
+            }
+        }
+        for tag in tags {
+            let Ok(Some(item)) = recoveries.retrieve(tag.tag()).owner(tag).await else {
+                continue;
+            };
+            let Ok(text) = item.text() else { continue };
+            let (secret, text, kid) = (secret.copy(), text.to_owned(), tag.to_string());
+            let opened = tokio::task::spawn_blocking(move || secret.open(&text, &kid)).await;
+            match opened.unwrap_or(Err(UnwrapError::Failed)) {
+                Err(error) => failed = Some(error),
+                Ok(content) => {
+                    let text = str::from_utf8(&content).unwrap_or_default();
+                    let set = KeySet::from_jwks(text)?;
+                    if set.tag() == tag {
+                        return Ok(set);
+                    }
+                    failed = Some(UnwrapError::Kid);
+                }
+            }
+        }
+        Err(CredentialsError::NotRecovered(failed))
+    }
+
+    /// Changes a person's list as the recovery key, which is held only so long.
+    async fn with_recovery(
+        &self,
+        recovery: KeySet,
+        person: &KeyTag,
+        add: Vec<KeyTag>,
+        remove: Vec<KeyTag>,
+        until: BTreeMap<KeyTag, u64>,
+    ) -> Result<(), CredentialsError> {
+        let tag = recovery.tag();
+        self.keyring().add(recovery);
+        let mut change = self.change_membership(*person).author(tag);
+        for member in add {
+            change = change.add(member);
+        }
+        for member in remove {
+            change = change.remove(member);
+        }
+        for (member, time) in until {
+            change = change.until(member, time);
+        }
+        let done: Result<Digest, CredentialsError> = change.await;
+        self.keyring().remove(&tag);
+        done.map(|_| ())
+    }
+
+    /// Makes sure that a team's records are here, and those of the teams within it, if a service
+    /// has them.
+    pub(crate) async fn fetch_team(&self, team: &KeyTag) {
+        let mut asked = BTreeSet::new();
+        let mut ask = BTreeSet::from([*team]);
+        while let Some(next) = ask.pop_first() {
+            if !asked.insert(next) {
+                continue;
+            }
+            let here = |tag: &KeyTag| matches!(self.keyring().judgement(tag), Ok(Some(_)));
+            if !here(&next)
+                && let Ok(teams) = self.teams()
+            {
+                let _ = teams.retrieve(next.tag()).owner(next).sealed().await;
+            }
+            if let Ok(Some(judgement)) = self.keyring().judgement(team) {
+                let consulted = judgement.consulted().iter().copied();
+                ask.extend(consulted.filter(|tag| !here(tag) && !asked.contains(tag)));
+            }
+        }
+    }
+}

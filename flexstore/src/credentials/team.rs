@@ -1,0 +1,562 @@
+//! Teams: making, changing and destroying them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use flexstore_core::authority::{Judgement, Member, Roster, TeamRecord, Unjudged};
+use flexstore_core::record::{CTY_JSON, Content};
+use flexstore_core::sync::Writing;
+use flexstore_core::{Digest, KeyTag, TagError};
+
+use super::keyset::KeySet;
+use super::team_keys::{TeamKeys, kid};
+use super::{Credentials, CredentialsError};
+use crate::peer::Signers;
+use crate::seal::{Audience, EncryptionKey, SealError};
+
+/// How a team or person is named to others: its tag, and the digest of a record of it that is
+/// right, so that nobody can pass off another list under the same tag. As text `tag#digest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TeamName {
+    /// The team.
+    pub tag: KeyTag,
+    /// Its first record, or the one by which an invitation was claimed.
+    pub record: Digest,
+}
+
+/// A text is no [`TeamName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a team's name")]
+pub struct TeamNameError;
+
+impl fmt::Display for TeamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.tag, self.record)
+    }
+}
+
+impl FromStr for TeamName {
+    type Err = TeamNameError;
+
+    fn from_str(text: &str) -> Result<Self, TeamNameError> {
+        let read = |text: &str| -> Result<Option<Self>, TagError> {
+            let member = Member::parse(text)?;
+            Ok(member.record.map(|record| Self {
+                tag: member.tag,
+                record,
+            }))
+        };
+        read(text).ok().flatten().ok_or(TeamNameError)
+    }
+}
+
+/// A team as its records show it now.
+#[derive(Debug, Clone)]
+pub struct Team {
+    tag: KeyTag,
+    judgement: Arc<Judgement>,
+}
+
+impl Team {
+    /// Its tag.
+    #[must_use]
+    pub const fn tag(&self) -> KeyTag {
+        self.tag
+    }
+
+    /// How to name it to others.
+    #[must_use]
+    pub fn name(&self) -> Option<TeamName> {
+        let record = self.judgement.path().first()?.digest;
+        let tag = self.tag;
+        Some(TeamName { tag, record })
+    }
+
+    /// Its members, the most senior first: single keys, people, teams.
+    #[must_use]
+    pub fn members(&self) -> &[KeyTag] {
+        self.judgement.seniority()
+    }
+
+    /// The single keys that belong to it, directly or through its members.
+    #[must_use]
+    pub fn leaves(&self) -> &BTreeSet<KeyTag> {
+        self.judgement.current()
+    }
+
+    /// The digests of its records in force, the first one first.
+    #[must_use]
+    pub fn records(&self) -> Vec<Digest> {
+        let digests = self.judgement.path().iter().map(|record| record.digest);
+        digests.collect()
+    }
+
+    /// What the records say in full.
+    #[must_use]
+    pub fn judgement(&self) -> &Judgement {
+        &self.judgement
+    }
+}
+
+/// A change of a team's list about to be made; `await` it.
+#[must_use = "await it"]
+pub struct ChangeMembership<'a> {
+    credentials: Credentials<'a>,
+    team: KeyTag,
+    add: Vec<KeyTag>,
+    remove: Vec<KeyTag>,
+    until: BTreeMap<KeyTag, u64>,
+    rotate: bool,
+    author: Option<KeyTag>,
+}
+
+impl ChangeMembership<'_> {
+    /// Lists a member: a single key, a person, a team.
+    pub fn add(mut self, member: KeyTag) -> Self {
+        self.add.push(member);
+        self
+    }
+
+    /// Lists it no more. What it writes from now on does not count, and what is sealed from now
+    /// on it cannot read.
+    pub fn remove(mut self, member: KeyTag) -> Self {
+        self.remove.push(member);
+        self
+    }
+
+    /// Of a member that is removed, or was: what it signed at or after this time (ms since 1970)
+    /// does not count. 0, for a stolen device: nothing that it ever signed counts, and what it
+    /// deleted comes back.
+    pub fn until(mut self, member: KeyTag, time: u64) -> Self {
+        self.until.insert(member, time);
+        self
+    }
+
+    /// Makes a new encryption key, though nobody is removed.
+    pub const fn rotate(mut self) -> Self {
+        self.rotate = true;
+        self
+    }
+
+    /// Signed by this held key, and not the one that the library chooses.
+    pub const fn author(mut self, author: KeyTag) -> Self {
+        self.author = Some(author);
+        self
+    }
+
+    async fn run(self) -> Result<Digest, CredentialsError> {
+        let Self {
+            credentials, team, ..
+        } = self;
+        let keyring = credentials.keyring();
+        let judgement = credentials.judged(&team)?;
+        let author = match &self.author {
+            Some(tag) => keyring.get(tag).ok_or(CredentialsError::NotHeld)?,
+            None => credentials.acting(&team, &judgement)?,
+        };
+        let base = credentials.base(&judgement, &author.tag())?;
+        let mut members: Vec<KeyTag> = base.members.iter().map(|member| member.tag).collect();
+        let removed: Vec<KeyTag> = (self.remove.iter().copied())
+            .filter(|tag| members.contains(tag))
+            .collect();
+        members.retain(|tag| !self.remove.contains(tag));
+        for tag in &self.add {
+            if !members.contains(tag) {
+                members.push(*tag);
+            }
+        }
+        let forks = judgement.head().map(|head| head.digest) != Some(base.digest);
+        let rotate = self.rotate || forks || !removed.is_empty();
+        let change = Change {
+            members,
+            until: self.until.clone(),
+            rotate,
+        };
+        let digest = credentials
+            .write_change(&team, &author, &base, change)
+            .await?;
+        for tag in &removed {
+            credentials.rotate_around(&team, tag).await?;
+        }
+        Ok(digest)
+    }
+}
+
+impl<'a> IntoFuture for ChangeMembership<'a> {
+    type Output = Result<Digest, CredentialsError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// What a new record is to say.
+pub(super) struct Change {
+    pub(super) members: Vec<KeyTag>,
+    pub(super) until: BTreeMap<KeyTag, u64>,
+    pub(super) rotate: bool,
+}
+
+impl<'a> Credentials<'a> {
+    /// A team as its records show it now; `None` if none of them is here.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Unjudged`] if they contradict each other.
+    pub fn team(&self, tag: KeyTag) -> Result<Option<Team>, CredentialsError> {
+        if self.keyring().judgement(&tag)?.is_none() {
+            return Ok(None);
+        }
+        let judgement = self.judged(&tag)?;
+        Ok(Some(Team { tag, judgement }))
+    }
+
+    /// All teams of which records are here.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Storage`].
+    pub fn known_teams(&self) -> Result<Vec<KeyTag>, CredentialsError> {
+        Ok(self.keyring().known_teams()?)
+    }
+
+    /// Accepts that this is the team of that name, whatever other records come under its tag.
+    /// Teams made or joined here are pinned at once; others when their first record comes.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn pin(&self, name: &TeamName) -> Result<(), CredentialsError> {
+        self.teams()?.pin(name.tag, name.record).await?;
+        self.peer.vault().keep_pin(name)?;
+        Ok(())
+    }
+
+    /// Makes a team that lists the default owner (else the default author) and these members.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn create_team(
+        &self,
+        members: impl IntoIterator<Item = KeyTag>,
+    ) -> Result<TeamName, CredentialsError> {
+        let defaults = self.keyring().defaults();
+        let me = defaults.owner.or(defaults.author);
+        let me = me.ok_or(CredentialsError::NotHeld)?;
+        let mut list = vec![me];
+        for member in members {
+            if !list.contains(&member) {
+                list.push(member);
+            }
+        }
+        let author = match self.keyring().get(&me) {
+            Some(set) => set,
+            None => {
+                let judgement = self.judged(&me)?;
+                self.acting(&me, &judgement)?
+            }
+        };
+        self.found_team(&author, list).await
+    }
+
+    /// Changes who is listed. Removing makes a new encryption key, here and in every team that
+    /// the removed key reached through this one.
+    pub fn change_membership(&self, team: KeyTag) -> ChangeMembership<'a> {
+        ChangeMembership {
+            credentials: *self,
+            team,
+            add: Vec::new(),
+            remove: Vec::new(),
+            until: BTreeMap::new(),
+            rotate: false,
+            author: None,
+        }
+    }
+
+    /// Destroys a team, for ever, or the keys of a single key that are here.
+    ///
+    /// # Errors
+    /// [`CredentialsError`].
+    pub async fn destroy(&self, tag: KeyTag) -> Result<(), CredentialsError> {
+        if self.keyring().judgement(&tag)?.is_none() {
+            return self.destroy_single(tag).await;
+        }
+        let judgement = self.judged(&tag)?;
+        let author = self.acting(&tag, &judgement)?;
+        let base = self.base(&judgement, &author.tag())?;
+        let keys = self.keyring().team(&tag)?;
+        let keys = keys.ok_or(CredentialsError::NotMember)?;
+        let roster = Roster {
+            members: Vec::new(),
+            until: BTreeMap::new(),
+            sealed: None,
+        };
+        self.write_roster(&keys, &author, roster, Some(base.digest))
+            .await?;
+        Ok(())
+    }
+
+    async fn destroy_single(&self, tag: KeyTag) -> Result<(), CredentialsError> {
+        let set = self.keyring().get(&tag).ok_or(CredentialsError::NotHeld)?;
+        for collection in [self.encryption_keys()?, self.recoveries()?] {
+            if collection
+                .register()
+                .find(&tag.tag(), Some(tag), Default::default())
+                .ok()
+                .flatten()
+                .is_some()
+            {
+                let tag = set.tag();
+                collection.remove(tag).author(tag).owner(tag).await?;
+            }
+        }
+        self.peer.vault().forget(&tag)?;
+        self.keyring().remove(&tag);
+        Ok(())
+    }
+
+    pub(super) fn judged(&self, team: &KeyTag) -> Result<Arc<Judgement>, CredentialsError> {
+        let judgement = self.keyring().judgement(team)?;
+        let judgement = judgement.ok_or(CredentialsError::NoTeam)?;
+        match judgement.why_unjudged() {
+            None => Ok(judgement),
+            Some(why) => Err(CredentialsError::Unjudged { team: *team, why }),
+        }
+    }
+
+    /// The key here that acts for a team: one that belongs to it now, else one that last did.
+    pub(super) fn acting(
+        &self,
+        team: &KeyTag,
+        judgement: &Judgement,
+    ) -> Result<Arc<KeySet>, CredentialsError> {
+        if let Some(set) = self.keyring().member(team)? {
+            return Ok(set);
+        }
+        let sets = self.keyring().sets();
+        let latest = (sets.into_iter())
+            .filter(|set| judgement.last_place(&set.tag()).is_some())
+            .max_by_key(|set| judgement.last_place(&set.tag()));
+        latest.ok_or(CredentialsError::NotMember)
+    }
+
+    /// The record that a change by this author follows: the head; but where somebody who counts
+    /// no more, or has removed the author, wrote the last ones, the last before them.
+    pub(super) fn base(
+        &self,
+        judgement: &Judgement,
+        author: &KeyTag,
+    ) -> Result<Arc<TeamRecord>, CredentialsError> {
+        let path = judgement.path();
+        let last = judgement.last_place(author);
+        let mut at = last.ok_or(CredentialsError::NotMember)?;
+        while at > 0 && !self.is_sound(judgement, &path[at]) {
+            at -= 1;
+        }
+        let base = Arc::clone(&path[at]);
+        if base.members.is_empty() {
+            return Err(CredentialsError::Destroyed);
+        }
+        Ok(base)
+    }
+
+    /// Whether the author of a record in force still counts for the time at which it wrote it.
+    fn is_sound(&self, judgement: &Judgement, record: &TeamRecord) -> bool {
+        let presence = judgement.leaves().get(&record.author);
+        presence.is_none_or(|presence| presence.contains(record.iat))
+    }
+
+    /// Makes a new team by this author.
+    pub(super) async fn found_team(
+        &self,
+        author: &KeySet,
+        members: Vec<KeyTag>,
+    ) -> Result<TeamName, CredentialsError> {
+        let keys = TeamKeys::generate().ok_or(CredentialsError::Seal(SealError::Failed))?;
+        let members = self.entries(&members).await?;
+        let roster = keys.roster(&author.tag(), &members, BTreeMap::new())?;
+        let record = self.write_roster(&keys, author, roster, None).await?;
+        let name = TeamName {
+            tag: keys.signing().tag(),
+            record,
+        };
+        self.pin(&name).await?;
+        Ok(name)
+    }
+
+    /// Writes a record that follows another.
+    pub(super) async fn write_change(
+        &self,
+        team: &KeyTag,
+        author: &KeySet,
+        base: &TeamRecord,
+        change: Change,
+    ) -> Result<Digest, CredentialsError> {
+        if change.members.is_empty() {
+            return Err(CredentialsError::NoMembers);
+        }
+        let keys = self.keyring().team(team)?;
+        let mut keys = keys.ok_or(CredentialsError::NotMember)?.copy();
+        let members = self.entries(&change.members).await?;
+        // Whoever a nested team has lost since could still read.
+        let lost = |member: &Member| -> Result<bool, CredentialsError> {
+            let Some(record) = &member.record else {
+                return Ok(false);
+            };
+            let within = self.keyring().judgement(&member.tag)?;
+            Ok(within.is_none_or(|within| within.lost_since(record)))
+        };
+        let mut rotate = change.rotate;
+        for member in &base.members {
+            rotate |= lost(member)?;
+        }
+        let kept = base.key.as_ref().filter(|_| !rotate);
+        if kept.and_then(|key| keys.make_current(key)).is_none() {
+            keys.rotate().ok_or(SealError::Failed)?;
+        }
+        let listed: BTreeSet<KeyTag> = change.members.iter().copied().collect();
+        let mut until = change.until;
+        until.retain(|tag, _| !listed.contains(tag));
+        let roster = keys.roster(&author.tag(), &members, until)?;
+        let digest = self
+            .write_roster(&keys, author, roster, Some(base.digest))
+            .await?;
+        let judgement = self.judged(team)?;
+        if judgement
+            .path()
+            .iter()
+            .any(|record| record.digest == digest)
+        {
+            Ok(digest)
+        } else {
+            Err(CredentialsError::DidNotStick(digest))
+        }
+    }
+
+    async fn write_roster(
+        &self,
+        keys: &TeamKeys,
+        author: &KeySet,
+        roster: Roster,
+        follows: Option<Digest>,
+    ) -> Result<Digest, CredentialsError> {
+        let writing = Writing {
+            tag: keys.signing().tag().tag(),
+            content: Content::Plain {
+                payload: roster.write().into(),
+                cty: Some(CTY_JSON.into()),
+            },
+            follows,
+        };
+        let signers = Signers {
+            author: author.signing().clone(),
+            owner: Some(keys.signing().clone()),
+        };
+        let written = self.teams()?.write(writing, signers).await?;
+        Ok(written.stamp.digest)
+    }
+
+    /// The entries of a list, and the keys to which the team's are wrapped.
+    async fn entries(
+        &self,
+        members: &[KeyTag],
+    ) -> Result<Vec<(Member, EncryptionKey)>, CredentialsError> {
+        let mut entries = Vec::with_capacity(members.len());
+        for tag in members {
+            let audience = Box::pin(self.audience(tag)).await?;
+            let member = Member {
+                tag: *tag,
+                record: audience.kid.record,
+            };
+            entries.push((member, audience.key));
+        }
+        Ok(entries)
+    }
+
+    /// Every team that lists this one, and every team around those, is given a new key, if we can:
+    /// the removed key reached them through this one.
+    async fn rotate_around(&self, team: &KeyTag, removed: &KeyTag) -> Result<(), CredentialsError> {
+        let mut around: Vec<KeyTag> = vec![*team];
+        let mut next = 0;
+        while let Some(within) = around.get(next).copied() {
+            next += 1;
+            for outer in self.keyring().known_teams()? {
+                let Some(judgement) = self.keyring().judgement(&outer)? else {
+                    continue;
+                };
+                let lists = judgement.head().is_some_and(|head| head.lists(&within));
+                if lists && !around.contains(&outer) && !judgement.current().contains(removed) {
+                    around.push(outer);
+                    if self.keyring().member(&outer)?.is_some() {
+                        self.renew(&outer).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a team a new key by a record with an unchanged list.
+    pub(super) async fn renew(&self, team: &KeyTag) -> Result<Digest, CredentialsError> {
+        let judgement = self.judged(team)?;
+        let author = self.acting(team, &judgement)?;
+        let base = self.base(&judgement, &author.tag())?;
+        let change = Change {
+            members: base.members.iter().map(|member| member.tag).collect(),
+            until: BTreeMap::new(),
+            rotate: true,
+        };
+        Box::pin(self.write_change(team, &author, &base, change)).await
+    }
+
+    /// The key to which something for a team is sealed now.
+    pub(super) async fn team_key(&self, team: &KeyTag) -> Result<Audience, CredentialsError> {
+        if self.keyring().judgement(team)?.is_none() {
+            self.fetch_team(team).await;
+        }
+        let mut judgement = match self.judged(team) {
+            Err(CredentialsError::NoTeam) => return Err(CredentialsError::UnknownKey(*team)),
+            judged => judged?,
+        };
+        if self.is_due(&judgement)? && self.keyring().member(team)?.is_some() {
+            Box::pin(self.renew(team)).await?;
+            judgement = self.judged(team)?;
+        }
+        let missing = CredentialsError::Unjudged {
+            team: *team,
+            why: Unjudged::Missing,
+        };
+        let head = judgement.head().ok_or(missing)?;
+        let key = head.key.ok_or(CredentialsError::Destroyed)?;
+        let key = EncryptionKey::from_bytes(key);
+        Ok(Audience {
+            kid: kid(&Member {
+                tag: *team,
+                record: Some(head.digest),
+            }),
+            key: key.map_err(|_| CredentialsError::UnknownKey(*team))?,
+        })
+    }
+
+    /// Whether somebody who belongs to a team no more can read what is sealed to its present key:
+    /// a nested team has lost someone since, or a removed key wrote the last record.
+    fn is_due(&self, judgement: &Judgement) -> Result<bool, CredentialsError> {
+        let Some(head) = judgement.head() else {
+            return Ok(false);
+        };
+        if !self.is_sound(judgement, head) {
+            return Ok(true);
+        }
+        for member in &head.members {
+            if let Some(record) = &member.record
+                && let Some(within) = self.keyring().judgement(&member.tag)?
+                && within.lost_since(record)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
