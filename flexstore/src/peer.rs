@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use driver::Driver;
 pub(crate) use driver::{Command, Signers, Statuses};
-use flexstore_core::authority::Authority;
 use flexstore_core::link::{DialError, Dialer, Dialing};
 use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
 use flexstore_core::sync::{Replica, Settings, Transfer};
@@ -166,7 +165,6 @@ impl Peer {
         let services = Arc::new(Services::new(Arc::new(dialer), Arc::new(AtomicU64::new(1))));
         let teams = watch::Sender::new(0);
         let changes = teams.subscribe();
-        let authority = Authority::new(Arc::clone(&storage));
         let inner = Inner {
             keyring: Arc::new(Keyring::new(Arc::clone(&storage))),
             storage,
@@ -180,7 +178,7 @@ impl Peer {
         };
         let inner = Arc::new(inner);
         let weak = WeakPeer(Arc::downgrade(&inner));
-        tokio::spawn(keep(weak, changes, authority));
+        tokio::spawn(keep(weak, changes));
         Ok(Self { inner })
     }
 
@@ -198,6 +196,10 @@ impl Peer {
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {
         &self.inner.keyring
+    }
+
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.inner.storage)
     }
 
     pub(crate) fn vault(&self) -> &Kept {

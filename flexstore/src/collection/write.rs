@@ -27,7 +27,10 @@ pub enum StoreError {
     /// No key set is here to sign with, or not that of the author or owner named.
     #[error("the private keys of the author or owner are not here")]
     NoKeys,
-    /// Nothing can be sealed to one of the audience: nobody knows its encryption key, say.
+    /// Nobody knows this tag's encryption key, so nothing can be sealed to it.
+    #[error("the encryption key of {0} is not known")]
+    UnknownAudience(KeyTag),
+    /// Nothing can be sealed to one of the audience: a team that was destroyed, say.
     #[error("cannot seal to the audience: {0}")]
     Audience(Arc<CredentialsError>),
     /// It would not count: the author is no member of the owner.
@@ -193,7 +196,10 @@ impl<K: CollectionKind> Collection<K> {
         let mut audience = Vec::with_capacity(tags.len());
         for tag in tags {
             let found = credentials.audience(tag).await;
-            audience.push(found.map_err(|error| StoreError::Audience(Arc::new(error)))?);
+            audience.push(found.map_err(|error| match error {
+                CredentialsError::UnknownKey(tag) => StoreError::UnknownAudience(tag),
+                error => StoreError::Audience(Arc::new(error)),
+            })?);
         }
         Ok(audience)
     }

@@ -102,18 +102,18 @@ struct Seen {
 }
 
 /// Runs until the peer is gone.
-pub(crate) async fn run(
-    peer: WeakPeer,
-    mut changes: watch::Receiver<u64>,
-    mut authority: Authority,
-) {
+pub(crate) async fn run(peer: WeakPeer, mut changes: watch::Receiver<u64>) {
+    // The store is held only while the peer is, so that it closes with it.
+    let mut heeded = 0;
     let mut seen: BTreeMap<KeyTag, Seen> = BTreeMap::new();
     while changes.changed().await.is_ok() {
         let Some(peer) = peer.upgrade() else { return };
+        let mut authority = Authority::resume(peer.storage(), heeded);
         // What cannot be read now is read with the next change.
         let Ok(changed) = authority.refresh() else {
             continue;
         };
+        heeded = authority.seen();
         for team in changed {
             if let Ok(Some(judgement)) = authority.of(&team) {
                 look(&peer, team, &judgement, seen.entry(team).or_default()).await;

@@ -117,6 +117,22 @@ impl Authority {
         }
     }
 
+    /// Of a store of which so many changes have been looked at.
+    #[must_use]
+    pub fn resume(storage: Arc<dyn Storage>, seen: u64) -> Self {
+        let next = seen;
+        Self {
+            next,
+            ..Self::new(storage)
+        }
+    }
+
+    /// How many changes of Team records have been looked at.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.next
+    }
+
     /// Looks for Team records and pins that came since the last look, and forgets what they had
     /// to do with. The teams to which they belong.
     ///
