@@ -111,25 +111,39 @@ impl VaultFile {
     }
 
     /// Destroys the keys of the file and of an interrupted write, then their contents, then both.
+    /// Goes on after a failure: what can be destroyed is.
     pub(super) fn destroy(&self) -> Result<(), WipeError> {
+        let mut outcome = Ok(());
+        let mut note = |step: io::Result<()>| {
+            if let Err(error) = step
+                && outcome.is_ok()
+            {
+                outcome = Err(error);
+            }
+        };
+        let paths = [&self.path, &self.new];
         let mut files = Vec::new();
-        for path in [&self.path, &self.new] {
-            if let Some(file) = existing(path)? {
-                files.push((path, file));
+        for path in paths {
+            match existing(path) {
+                Ok(file) => files.extend(file),
+                Err(error) => note(Err(error)),
             }
         }
         // From the magic on: a wipe that was killed can be asked for again.
-        for (_, file) in &mut files {
-            overwrite(file, MAGIC.len() as u64, HEAD_BYTES)?;
+        for file in &mut files {
+            note(overwrite(file, MAGIC.len() as u64, HEAD_BYTES));
         }
-        for (_, file) in &mut files {
-            overwrite(file, HEAD_BYTES, u64::MAX)?;
+        for file in &mut files {
+            note(overwrite(file, HEAD_BYTES, u64::MAX));
         }
-        for (path, _) in &files {
-            fs::remove_file(path)?;
+        for path in paths {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                step => note(step),
+            }
         }
-        sync(&self.directory)?;
-        Ok(())
+        note(sync(&self.directory));
+        Ok(outcome?)
     }
 }
 
