@@ -282,6 +282,23 @@ fn a_link_to_a_vault_is_that_vault() {
     assert_eq!(vault.get("a"), Some(&b"by the link"[..]));
 }
 
+/// Somebody may have put a link where a write makes its file.
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_way_is_not_followed() {
+    let (folder, path, mut vault) = filled();
+    let letters = folder.path().join("letters");
+    fs::write(&letters, "dear").unwrap();
+    let plant = || std::os::unix::fs::symlink(&letters, folder.path().join("vault.new")).unwrap();
+    plant();
+    vault.put("a", b"").unwrap();
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    plant();
+    vault.wipe().unwrap();
+    assert_eq!(fs::read(&letters).unwrap(), b"dear");
+    assert_eq!(files(folder.path()).len(), 2);
+}
+
 #[test]
 fn what_is_not_there_is_not_made() {
     let (folder, path) = folder();

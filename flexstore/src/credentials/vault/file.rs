@@ -103,11 +103,9 @@ impl VaultFile {
 
     /// Removes what an interrupted write left.
     pub(super) fn discard_new(&self) -> io::Result<()> {
-        let Some(left) = existing(&self.new)? else {
-            return Ok(());
-        };
-        fs::remove_file(&self.new)?;
-        retire(left)
+        let left = existing(&self.new)?;
+        remove(&self.new)?;
+        left.map_or(Ok(()), retire)
     }
 
     /// Destroys the keys of the file and of an interrupted write, then their contents, then both.
@@ -137,10 +135,7 @@ impl VaultFile {
             note(overwrite(file, HEAD_BYTES, u64::MAX));
         }
         for path in paths {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                step => note(step),
-            }
+            note(remove(path));
         }
         note(sync(&self.directory));
         Ok(outcome?)
@@ -172,12 +167,21 @@ pub(super) fn require_magic(path: &Path) -> Result<(), WipeError> {
     }
 }
 
-/// A file to overwrite, if it is there.
+/// A file to overwrite, if it is there and no link to another, which is not ours to overwrite.
 fn existing(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().write(true).open(path) {
-        Ok(file) => Ok(Some(file)),
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Ok(None),
+        Ok(_) => OpenOptions::new().write(true).open(path).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Removes a name, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 
