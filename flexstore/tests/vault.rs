@@ -144,6 +144,22 @@ fn reads_what_another_implementation_made() {
     assert_eq!(vault.get("piné"), Some(&b""[..]));
 }
 
+/// A256GCM under one key is broken by an iv that comes twice.
+#[test]
+fn each_write_has_an_iv_of_its_own() {
+    let (_folder, path, mut vault) = filled();
+    let head = fs::read(&path).unwrap();
+    let head = head.split_inclusive(|&byte| byte == b'\n');
+    let head: usize = head.take(2).map(<[u8]>::len).sum();
+    let ivs: std::collections::BTreeSet<_> = (0..20)
+        .map(|_| {
+            vault.put("a", b"").unwrap();
+            fs::read(&path).unwrap()[head..head + 12].to_vec()
+        })
+        .collect();
+    assert_eq!(ivs.len(), 20);
+}
+
 #[test]
 fn a_file_tells_only_its_rough_size() {
     let (folder, path, mut vault) = filled();
@@ -288,14 +304,15 @@ fn a_link_to_a_vault_is_that_vault() {
 fn a_link_in_the_way_is_not_followed() {
     let (folder, path, mut vault) = filled();
     let letters = folder.path().join("letters");
-    fs::write(&letters, "dear").unwrap();
+    let text = "dear ".repeat(2_000);
+    fs::write(&letters, &text).unwrap();
     let plant = || std::os::unix::fs::symlink(&letters, folder.path().join("vault.new")).unwrap();
     plant();
     vault.put("a", b"").unwrap();
     assert!(fs::symlink_metadata(&path).unwrap().is_file());
     plant();
     vault.wipe().unwrap();
-    assert_eq!(fs::read(&letters).unwrap(), b"dear");
+    assert_eq!(fs::read(&letters).unwrap(), text.as_bytes());
     assert_eq!(files(folder.path()).len(), 2);
 }
 
