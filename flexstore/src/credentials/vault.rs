@@ -38,7 +38,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use flexstore_core::json::parse_strict;
 use flexstore_core::{decode_base64url, encode_base64url};
 use zeroize::Zeroizing;
 
@@ -60,6 +59,10 @@ use self::file::VaultFile;
 const VERSION: u32 = 1;
 const MAGIC: &str = "flexstore-vault ";
 const KID: &str = "vault";
+
+/// The master key as JWK (RFC 7518 §6.4), in one spelling.
+const JWK_START: &[u8] = br#"{"kty":"oct","k":""#;
+const JWK_END: &[u8] = br#""}"#;
 
 /// An open vault. No other process, and no other value in this one, has the same file open.
 /// Master key and entries are wiped when it is dropped; `Debug` shows neither them nor names.
@@ -262,8 +265,9 @@ impl fmt::Debug for Vault {
 fn new_head(passphrase: &RecoverySecret) -> Result<(String, ContentKey), SealError> {
     let key: ContentKey = Zeroizing::new(random::bytes().map_err(|_| SealError::Failed)?);
     let k = Zeroizing::new(encode_base64url(&key[..]));
-    let jwk = Zeroizing::new(format!(r#"{{"kty":"oct","k":"{}"}}"#, k.as_str()));
-    let wrapped = passphrase.wrap(jwk.as_bytes(), KID);
+    // Joined at once into its final size: growing would leave copies behind.
+    let jwk = Zeroizing::new([JWK_START, k.as_bytes(), JWK_END].concat());
+    let wrapped = passphrase.wrap(&jwk, KID);
     let wrapped = wrapped.map_err(|error| match error {
         WrapError::NoMemory => SealError::NoMemory,
         _ => SealError::Failed,
@@ -273,7 +277,7 @@ fn new_head(passphrase: &RecoverySecret) -> Result<(String, ContentKey), SealErr
 
 /// The master key. Whatever is wrong with head or passphrase takes the time of one derivation.
 fn open_head(head: &str, passphrase: &str) -> Result<ContentKey, ReadError> {
-    let wrapped = head.lines().nth(1).unwrap_or_default();
+    let wrapped = head.split('\n').nth(1).unwrap_or_default();
     let opened = RecoverySecret::of_vault(passphrase)
         .map_err(|_| UnwrapError::Kid)
         .and_then(|passphrase| passphrase.open(wrapped, KID));
@@ -289,8 +293,8 @@ fn open_head(head: &str, passphrase: &str) -> Result<ContentKey, ReadError> {
 }
 
 fn read_jwk(jwk: &[u8]) -> Option<ContentKey> {
-    let jwk = parse_strict(jwk).ok()?;
-    let bytes = Zeroizing::new(decode_base64url(jwk["k"].as_str()?.as_bytes())?);
+    let k = jwk.strip_prefix(JWK_START)?.strip_suffix(JWK_END)?;
+    let bytes = Zeroizing::new(decode_base64url(k)?);
     Some(Zeroizing::new(bytes[..].try_into().ok()?))
 }
 

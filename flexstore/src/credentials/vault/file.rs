@@ -103,33 +103,42 @@ impl VaultFile {
 
     /// Removes what an interrupted write left.
     pub(super) fn discard_new(&self) -> io::Result<()> {
-        let Some(left) = existing(&self.new)? else {
-            return Ok(());
-        };
-        fs::remove_file(&self.new)?;
-        retire(left)
+        let left = existing(&self.new)?;
+        remove(&self.new)?;
+        left.map_or(Ok(()), retire)
     }
 
     /// Destroys the keys of the file and of an interrupted write, then their contents, then both.
+    /// Goes on after a failure: what can be destroyed is.
     pub(super) fn destroy(&self) -> Result<(), WipeError> {
+        let mut outcome = Ok(());
+        let mut note = |step: io::Result<()>| {
+            if let Err(error) = step
+                && outcome.is_ok()
+            {
+                outcome = Err(error);
+            }
+        };
+        let paths = [&self.path, &self.new];
         let mut files = Vec::new();
-        for path in [&self.path, &self.new] {
-            if let Some(file) = existing(path)? {
-                files.push((path, file));
+        for path in paths {
+            match existing(path) {
+                Ok(file) => files.extend(file),
+                Err(error) => note(Err(error)),
             }
         }
         // From the magic on: a wipe that was killed can be asked for again.
-        for (_, file) in &mut files {
-            overwrite(file, MAGIC.len() as u64, HEAD_BYTES)?;
+        for file in &mut files {
+            note(overwrite(file, MAGIC.len() as u64, HEAD_BYTES));
         }
-        for (_, file) in &mut files {
-            overwrite(file, HEAD_BYTES, u64::MAX)?;
+        for file in &mut files {
+            note(overwrite(file, HEAD_BYTES, u64::MAX));
         }
-        for (path, _) in &files {
-            fs::remove_file(path)?;
+        for path in paths {
+            note(remove(path));
         }
-        sync(&self.directory)?;
-        Ok(())
+        note(sync(&self.directory));
+        Ok(outcome?)
     }
 }
 
@@ -158,12 +167,21 @@ pub(super) fn require_magic(path: &Path) -> Result<(), WipeError> {
     }
 }
 
-/// A file to overwrite, if it is there.
+/// A file to overwrite, if it is there and no link to another, which is not ours to overwrite.
 fn existing(path: &Path) -> io::Result<Option<File>> {
-    match OpenOptions::new().write(true).open(path) {
-        Ok(file) => Ok(Some(file)),
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Ok(None),
+        Ok(_) => OpenOptions::new().write(true).open(path).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Removes a name, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 
