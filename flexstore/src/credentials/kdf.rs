@@ -41,6 +41,14 @@ impl Cost {
         lanes: 4,
     };
 
+    /// What a vault takes: 64 MiB, 7 passes, 4 lanes, so that one guess at its passphrase costs a
+    /// thief who has the file at least 200 ms of a core like those of 2025.
+    pub const VAULT: Self = Self {
+        memory_kib: 64 << 10,
+        passes: 7,
+        lanes: 4,
+    };
+
     /// The ceiling: 256 MiB, 10 passes, 8 lanes. A stranger's text costs a reader at most some
     /// thirteen times the usual work, and memory that a phone can give.
     pub const MAX: Self = Self {

@@ -267,7 +267,7 @@ fn new_head(passphrase: &RecoverySecret) -> Result<(String, ContentKey), SealErr
     let k = Zeroizing::new(encode_base64url(&key[..]));
     // Joined at once into its final size: growing would leave copies behind.
     let jwk = Zeroizing::new([JWK_START, k.as_bytes(), JWK_END].concat());
-    let wrapped = passphrase.wrap(&jwk, KID);
+    let wrapped = passphrase.wrap_at(Cost::VAULT, &jwk, KID);
     let wrapped = wrapped.map_err(|error| match error {
         WrapError::NoMemory => SealError::NoMemory,
         _ => SealError::Failed,
@@ -286,7 +286,7 @@ fn open_head(head: &str, passphrase: &str) -> Result<ContentKey, ReadError> {
         Err(UnwrapError::NoMemory) => Err(ReadError::NoMemory),
         Err(UnwrapError::Failed) => Err(ReadError::Failed),
         Err(_) => {
-            let spent = kdf::derive(b"", &[0; SALT_BYTES], Cost::MIN);
+            let spent = kdf::derive(b"", &[0; SALT_BYTES], Cost::VAULT);
             Err(spent.map_or(ReadError::NoMemory, |_| ReadError::Failed))
         }
     }
