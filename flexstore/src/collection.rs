@@ -224,8 +224,9 @@ impl<K: CollectionKind> Collection<K> {
         done.await.unwrap_or(Err(StorageError::ReadOnly))
     }
 
-    /// Waits until what is shown stands by the Team records that are here.
-    pub(crate) async fn judged(&self) {
+    /// Waits until what is shown stands by the Team records that are here. It does so within
+    /// moments anyway; where very many items are judged anew, this tells when.
+    pub async fn judged(&self) {
         let (reply, done) = oneshot::channel();
         let _ = self.channel.inbox.send(Command::Judged(reply)).await;
         let _ = done.await;

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::machine::{monotonic, process_time};
-use crate::{Outcome, work};
+use crate::{Outcome, authority, work};
 
 /// The first argument of a child.
 pub(crate) const WORD: &str = "child";
@@ -58,7 +58,7 @@ fn client(dir: &Path) -> Outcome {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
-        let answer = runtime.block_on(obey(&items, &words))?;
+        let answer = runtime.block_on(obey(&peer, &items, &words))?;
         say(&answer)?;
     }
     runtime.block_on(peer.close());
@@ -71,8 +71,19 @@ fn say(answer: &Value) -> Outcome {
     Ok(stdout.flush()?)
 }
 
-async fn obey(items: &Collection<Mutable>, words: &[&str]) -> Outcome<Value> {
+async fn obey(peer: &Peer, items: &Collection<Mutable>, words: &[&str]) -> Outcome<Value> {
     match words {
+        // A person with so many changes of its list; items are that person's from now on.
+        ["person", changes] => {
+            authority::changes(peer, changes.parse()?).await?;
+            Ok(json!("made"))
+        }
+        // Keys and teams in step with a service.
+        ["publish", service] => {
+            peer.credentials().synchronize(service)?;
+            peer.credentials().synchronized().await?;
+            Ok(json!("published"))
+        }
         // Many items, durable.
         ["fill", count] => {
             work::fill(items, 0..count.parse()?, 512).await?;

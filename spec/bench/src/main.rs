@@ -11,6 +11,7 @@
 //! are made in `$FLEXSTORE_BENCH_DIR`, or beside the executable.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod child;
 mod crypto;
 mod latency;
@@ -18,6 +19,7 @@ mod machine;
 mod memory;
 mod npm;
 mod open;
+mod people;
 mod reconcile;
 mod replicate;
 mod report;
@@ -54,8 +56,10 @@ struct Arguments {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Bench {
-    /// Signing, verifying, sealing, opening, against the npm package.
+    /// Signing, verifying, sealing, opening, against the npm package; what people and teams cost.
     Crypto,
+    /// Judging who may write for a team.
+    Authority,
     /// Durable stores and reads.
     Store,
     /// Reopening and listing.
@@ -80,8 +84,10 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.quick, arguments.case);
-    let benches: [(Bench, Run); 7] = [
+    let benches: [(Bench, Run); 9] = [
         (Bench::Crypto, crypto::run),
+        (Bench::Crypto, people::run),
+        (Bench::Authority, authority::run),
         (Bench::Store, store::run),
         (Bench::Open, open::run),
         (Bench::Reconcile, reconcile::run),
