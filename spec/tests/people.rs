@@ -3,122 +3,14 @@
 
 #![allow(clippy::unwrap_used)] // a test
 
-use std::sync::Arc;
-use std::time::Duration;
+mod support;
 
 use flexstore::{
-    Collection, ContentError, CredentialsError, Immutable, KeyTag, MemoryStorage, Mutable, Peer,
-    Readers, RecoverySecret, RecoveryWords, Standing, StoreError, TeamEvent, TeamName, Versioned,
+    CredentialsError, Immutable, Mutable, Readers, Standing, StoreError, TeamEvent, Versioned,
 };
-use flexstore_relay::{Config, serve};
-use flexstore_transports::Transports;
 use futures_util::StreamExt as _;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use support::people::{Device, SOON, person, relay, words};
 use tokio::time::timeout;
-
-const SOON: Duration = Duration::from_secs(30);
-
-/// A relay in this process; it stops when this is dropped.
-struct Relay {
-    service: String,
-    _stop: oneshot::Sender<()>,
-}
-
-async fn relay() -> Relay {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let service = format!("ws://{}/flexstore", listener.local_addr().unwrap());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async { drop(stopped.await) };
-    let storage = Arc::new(MemoryStorage::new());
-    tokio::spawn(serve(Config::default(), listener, storage, shutdown));
-    Relay {
-        service,
-        _stop: stop,
-    }
-}
-
-/// One device of somebody.
-struct Device {
-    peer: Peer,
-    service: String,
-}
-
-impl Device {
-    async fn new(relay: &Relay) -> Self {
-        let peer = Peer::connected(Arc::new(MemoryStorage::new()), Transports::new()).unwrap();
-        peer.credentials().synchronize(&relay.service).unwrap();
-        let service = relay.service.clone();
-        let device = Self { peer, service };
-        device.keys_in_step().await;
-        device
-    }
-
-    async fn keys_in_step(&self) {
-        let done = timeout(SOON, self.peer.credentials().synchronized()).await;
-        done.unwrap().unwrap();
-    }
-
-    fn author(&self) -> KeyTag {
-        self.peer.credentials().author().unwrap()
-    }
-
-    fn notes(&self) -> Collection<Mutable> {
-        let open = self.peer.collection::<Mutable>("notes");
-        open.service(&self.service).open().unwrap()
-    }
-
-    async fn in_step(&self) -> Collection<Mutable> {
-        self.keys_in_step().await;
-        let notes = self.notes();
-        timeout(SOON, notes.synchronized()).await.unwrap();
-        notes
-    }
-
-    async fn read(&self, tag: &str, owner: KeyTag) -> Option<String> {
-        let notes = self.in_step().await;
-        let item = notes.retrieve(tag).owner(owner).await.unwrap()?;
-        match item.text() {
-            Ok(text) => Some(text.to_owned()),
-            Err(ContentError::Closed) => Some("closed".into()),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Until everybody has the same.
-    async fn reads(&self, tag: &str, owner: KeyTag, expected: Option<&str>) {
-        let wait = async {
-            while self.read(tag, owner).await.as_deref() != expected {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        assert!(
-            timeout(SOON, wait).await.is_ok(),
-            "{tag}: {:?} instead of {expected:?}",
-            self.read(tag, owner).await
-        );
-    }
-}
-
-fn words() -> (RecoveryWords, RecoverySecret) {
-    let words = RecoveryWords::generate().unwrap();
-    let secret = RecoverySecret::from(&words);
-    (words, secret)
-}
-
-/// A person with a device.
-async fn person(relay: &Relay) -> (Device, TeamName, RecoverySecret) {
-    let device = Device::new(relay).await;
-    let (_, secret) = words();
-    let name = device
-        .peer
-        .credentials()
-        .create_author(&secret)
-        .await
-        .unwrap();
-    device.keys_in_step().await;
-    (device, name, secret)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_has_two_devices_and_loses_one() {

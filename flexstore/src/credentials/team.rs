@@ -158,7 +158,7 @@ impl ChangeMembership<'_> {
             Some(tag) => keyring.get(tag).ok_or(CredentialsError::NotHeld)?,
             None => credentials.acting(&team, &judgement)?,
         };
-        let base = credentials.base(&judgement, &author.tag())?;
+        let base = credentials.base(&judgement, &author.tag(), &self.until)?;
         let mut members: Vec<KeyTag> = base.members.iter().map(|member| member.tag).collect();
         let removed: Vec<KeyTag> = (self.remove.iter().copied())
             .filter(|tag| members.contains(tag))
@@ -285,7 +285,7 @@ impl<'a> Credentials<'a> {
         }
         let judgement = self.judged(&tag)?;
         let author = self.acting(&tag, &judgement)?;
-        let base = self.base(&judgement, &author.tag())?;
+        let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
         let keys = self.keyring().team(&tag)?;
         let keys = keys.ok_or(CredentialsError::NotMember)?;
         let roster = Roster {
@@ -342,24 +342,35 @@ impl<'a> Credentials<'a> {
         latest.ok_or(CredentialsError::NotMember)
     }
 
-    /// The record that a change by this author follows: the head; but where somebody who counts
-    /// no more, or has removed the author, wrote the last ones, the last before them.
+    /// The record that a change by this author follows: the head. But what a removed key wrote while
+    /// it counted no more is passed over, and so is what a key wrote that is struck off now, from
+    /// the time given for it on; and where that has removed the author, its last place.
     pub(super) fn base(
         &self,
         judgement: &Judgement,
         author: &KeyTag,
+        struck: &BTreeMap<KeyTag, u64>,
     ) -> Result<Arc<TeamRecord>, CredentialsError> {
         let path = judgement.path();
         let last = judgement.last_place(author);
         let mut at = last.ok_or(CredentialsError::NotMember)?;
-        while at > 0 && !self.is_sound(judgement, &path[at]) {
-            at -= 1;
-        }
-        let base = Arc::clone(&path[at]);
-        if base.members.is_empty() {
+        let struck_from = |record: &TeamRecord| struck.get(&record.author).copied();
+        let destroyed = |record: &&Arc<TeamRecord>| {
+            record.members.is_empty() && struck_from(record).is_none_or(|from| record.iat < from)
+        };
+        if path.last().filter(destroyed).is_some() {
             return Err(CredentialsError::Destroyed);
         }
-        Ok(base)
+        // Of a key that is struck off from the start, what it wrote stays: it may have founded the
+        // team and listed the others.
+        let passed = |record: &TeamRecord| {
+            let struck = struck_from(record).is_some_and(|from| from > 0 && record.iat >= from);
+            struck || !self.is_sound(judgement, record)
+        };
+        while at > 0 && passed(&path[at]) {
+            at -= 1;
+        }
+        Ok(Arc::clone(&path[at]))
     }
 
     /// Whether the author of a record in force still counts for the time at which it wrote it.
@@ -502,7 +513,7 @@ impl<'a> Credentials<'a> {
     pub(super) async fn renew(&self, team: &KeyTag) -> Result<Digest, CredentialsError> {
         let judgement = self.judged(team)?;
         let author = self.acting(team, &judgement)?;
-        let base = self.base(&judgement, &author.tag())?;
+        let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
         let change = Change {
             members: base.members.iter().map(|member| member.tag).collect(),
             until: BTreeMap::new(),
