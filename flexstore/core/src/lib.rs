@@ -12,6 +12,9 @@
 
 pub mod admission;
 pub mod authority;
+// Provisionally here; it belongs below `authority`.
+#[path = "authority/js.rs"]
+pub mod js_authority;
 pub mod json;
 pub mod link;
 mod place;
