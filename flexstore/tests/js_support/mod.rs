@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flexstore::KeyTag;
-use flexstore::js::{Draft, KeySet, RsaSecret, Verified};
-use flexstore_core::decode_base64url;
+use flexstore::js::{Draft, KEY_RECOVERY, KeySet, RsaSecret, Shelf, Verified};
+use flexstore::{Digest, KeyTag};
+use flexstore_core::{decode_base64url, encode_base64url};
+use josekit::jwe::JweContentEncryption as _;
+use josekit::jwe::enc::A256GCM;
 use serde_json::Value;
 
 /// The folder of the original's vectors, if the machine has it.
@@ -81,4 +83,36 @@ impl Keys {
         let author = self.get(&header.author).unwrap();
         draft.sign_for(owner.signing(), author.signing()).unwrap()
     }
+}
+
+/// Key set `n` of four that serve tests alone, with RSA of 2,048 bits.
+pub fn test_keys(n: usize) -> KeySet {
+    let sets: Value = serde_json::from_str(include_str!("keys.json")).unwrap();
+    KeySet::from_jwks(&sets[n].to_string()).unwrap()
+}
+
+/// What the original would store for the keys under a secret: the bare hash as the key.
+pub fn legacy_wrap(keys: &KeySet, secret: &str, prompt: &str) -> String {
+    let header = format!(r#"{{"alg":"dir","enc":"A256GCM","prompt":"{prompt}","cty":"json"}}"#);
+    let protected = encode_base64url(header.as_bytes());
+    let key = Digest::of(secret.as_bytes());
+    let text = keys.to_jwks();
+    let (ciphertext, tag) = A256GCM
+        .encrypt(
+            key.as_bytes(),
+            Some(&[7; 12]),
+            text.as_bytes(),
+            protected.as_bytes(),
+        )
+        .unwrap();
+    let parts = [vec![], vec![7; 12], ciphertext, tag.unwrap()].map(|part| encode_base64url(&part));
+    format!("{protected}.{}", parts.join("."))
+}
+
+/// The record of such a wrap in the collection `KeyRecovery`.
+pub fn legacy_record(keys: &KeySet, wrap: &str, iat: u64) -> String {
+    let shelf = Shelf::credential(KEY_RECOVERY).unwrap();
+    let draft = Draft::text(shelf, keys.tag().tag(), wrap, iat);
+    let record = draft.sign(keys.signing()).unwrap();
+    String::from_utf8(record.text().to_vec()).unwrap()
 }
