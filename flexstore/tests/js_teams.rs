@@ -13,6 +13,7 @@ use flexstore::js::{
 };
 use flexstore::js::{Draft, Shelf, Signed, Verified};
 use flexstore::seal::OpenError;
+use flexstore::seal::js::Audience;
 use flexstore::{KeyTag, Tag};
 use flexstore_core::record::Content;
 use js_support::*;
@@ -361,6 +362,17 @@ fn a_sealed_item_says_whom_it_is_for() {
     let other = item(Content::Sealed { jwe, audience });
     let error = open_item(&other, &|_| Some(own.opening())).unwrap_err();
     assert_eq!(error, ItemError::Audience);
+    // Sealed for several, of whom one was signed.
+    let to = [1, 2].map(|n| Audience {
+        kid: tag(n).to_string(),
+        key: member(n).key,
+    });
+    let jwe = flexstore::seal::js::seal(b"secret", None, &to)
+        .unwrap()
+        .into();
+    let audience = vec![own.tag().tag()];
+    let several = item(Content::Sealed { jwe, audience });
+    assert_eq!(open_item(&several, &find).unwrap_err(), ItemError::Audience);
     let payload = "x".into();
     let plain = item(Content::Plain { payload, cty: None });
     assert_eq!(open_item(&plain, &find).unwrap_err(), ItemError::Plain);

@@ -104,7 +104,9 @@ impl Judgement {
 }
 
 /// Judges the verified Team records of one tag. `pin` is the first record as others named it.
-/// Takes time in proportion to the square of their number.
+///
+/// Made for the tens or hundreds of records that a team has: without forks it takes time in
+/// proportion to the square of their number, at worst the cube, so the caller bounds the number.
 ///
 /// # Errors
 /// [`JudgeError`].
@@ -269,10 +271,9 @@ fn told(path: &[&TeamRecord]) -> Judgement {
 mod tests {
     use super::*;
 
-    const TEAM: [u8; 6] = [1, 2, 3, 4, 5, 6];
-    const A: u8 = TEAM[0];
-    const B: u8 = TEAM[1];
-    const C: u8 = TEAM[2];
+    const A: u8 = 1;
+    const B: u8 = 2;
+    const C: u8 = 3;
 
     fn key(n: u8) -> KeyTag {
         KeyTag::from_bytes([n; 32])
@@ -367,13 +368,25 @@ mod tests {
     }
 
     #[test]
-    fn equal_seniority_falls_to_the_digest() {
+    fn a_branch_weighs_as_much_as_the_most_senior_that_signed_in_it() {
+        let mut records = vec![
+            record(0, 10, A, &[A, B, C]),
+            record(1, 20, C, &[A, C]),
+            record(2, 40, B, &[B]),
+        ];
+        assert_eq!(members(&judged(&records, None).unwrap()), [B]);
+        // The founder went on from the junior's record.
+        records.push(record(3, 30, A, &[A, C, 7]));
+        assert_eq!(members(&judged(&records, None).unwrap()), [A, C, 7]);
+    }
+
+    #[test]
+    fn of_two_at_one_time_the_greater_digest_follows_the_other() {
         let fork = [
             record(0, 10, A, &[A]),
             record(1, 20, A, &[A, B]),
             record(2, 20, A, &[A, C]),
         ];
-        // The later of two by one author follows the earlier: in order of digest here.
         let judged = judged(&fork, None).unwrap();
         let last = fork[1..].iter().max_by_key(|record| record.digest).unwrap();
         assert_eq!(judged.members(), last.members);
