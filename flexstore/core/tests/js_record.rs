@@ -6,6 +6,7 @@ mod support;
 use flexstore_core::record::js::{Claimed, Draft, Shelf, Signed, Verified};
 use flexstore_core::record::{self, Content, Encryption, MAX_TIME, ParseError};
 use flexstore_core::{Digest, Tag};
+use proptest::prelude::*;
 use support::{compact, general, key, part};
 
 fn shelf(text: &str) -> Shelf {
@@ -354,15 +355,8 @@ fn a_root_is_a_list_of_distinct_states() {
 /// No text is a record of both profiles, in any collection.
 #[test]
 fn neither_profile_reads_the_others() {
-    let shelves = [
-        "ImmutableCollection/n",
-        "MutableCollection/n",
-        "VersionedCollection/n",
-        "StateCollection/n",
-        "MutableCollection/Team",
-    ];
     let own = key(1).tag();
-    for place in shelves {
+    for place in SHELVES {
         let draft = Draft::text(shelf(place), tag("t"), "x", 5);
         let drafts = [
             draft.clone().sign(&key(1)),
@@ -381,7 +375,7 @@ fn neither_profile_reads_the_others() {
             native.sign_for(&key(1), &key(2)),
         ] {
             let record = record.unwrap();
-            for place in shelves {
+            for place in SHELVES {
                 for under in ["t", &h(b"x"), &own.to_string()] {
                     let text = String::from_utf8(record.text().to_vec()).unwrap();
                     assert!(read(&text, place, Some(under)).is_err(), "{place}");
@@ -408,6 +402,97 @@ fn no_single_byte_can_be_changed() {
                 let passes = read.is_ok_and(|signed| signed.verify().is_ok());
                 assert!(!passes, "byte {at}, bit {bit}");
             }
+        }
+    }
+}
+
+const SHELVES: [&str; 5] = [
+    "ImmutableCollection/n",
+    "MutableCollection/n",
+    "VersionedCollection/n",
+    "StateCollection/n",
+    "MutableCollection/Team",
+];
+
+/// Members of a header, most of them sensible.
+fn some_header() -> impl Strategy<Value = String> {
+    let (one, two) = (key(1).tag(), key(2).tag());
+    let (x, nothing) = (h(b"x"), h(b""));
+    let value = prop::sample::select(vec![
+        format!(r#""{one}""#),
+        format!(r#""{two}""#),
+        format!(r#""{x}""#),
+        format!(r#""{nothing}""#),
+        r#""EdDSA""#.to_owned(),
+        r#""""#.to_owned(),
+        r#""t""#.to_owned(),
+        r#""json""#.to_owned(),
+        r#""text/plain""#.to_owned(),
+        r#""text/encrypted""#.to_owned(),
+        "null".to_owned(),
+        "5".to_owned(),
+        "[]".to_owned(),
+    ]);
+    let names = [
+        "iss",
+        "act",
+        "sub",
+        "cty",
+        "encryption",
+        "ant",
+        "group",
+        "individual",
+        "tag",
+    ];
+    let member = (prop::sample::select(names.to_vec()), value);
+    prop::collection::vec(member, 0..5).prop_map(move |members| {
+        let written = |names: &[&str]| -> String {
+            let of_these = members.iter().filter(|(name, _)| names.contains(name));
+            of_these
+                .map(|(name, value)| format!(r#","{name}":{value}"#))
+                .collect()
+        };
+        let (before, after) = (written(&names[..2]), written(&names[2..]));
+        format!(r#"{{"alg":"EdDSA"{before},"iat":5{after},"kid":"{one}","cty":"text/plain"}}"#)
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_bytes_nothing_panics(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        shelf_of in 0..SHELVES.len(),
+    ) {
+        let place = shelf(SHELVES[shelf_of]);
+        for under in [None, Some(tag("t"))] {
+            prop_assert!(Signed::parse(bytes.clone(), &place, under.as_ref()).is_err());
+        }
+    }
+
+    /// What is taken is signed by its owner alone, is kept as it came, and reads the same again.
+    #[test]
+    fn whatever_the_header_an_accepted_record_is_its_signers(
+        header in some_header(),
+        payload in prop::sample::select(vec![&b""[..], b"x", b"[]"]),
+        shelf_of in 0..SHELVES.len(),
+    ) {
+        let place = shelf(SHELVES[shelf_of]);
+        let text = compact(1, header.as_bytes(), payload);
+        for under in [None, Some(tag("t")), Some(key(1).tag().tag())] {
+            let Ok(signed) = Signed::parse(text.clone(), &place, under.as_ref()) else {
+                continue;
+            };
+            let record = signed.verify().unwrap();
+            prop_assert_eq!(record.header().owner, key(1).tag());
+            prop_assert_eq!(&record.text()[..], text.as_bytes());
+            prop_assert_eq!(record.is_tombstone(), payload.is_empty());
+            let stands = record.state().map_or(record.header().tag.clone(), |state| state.tag());
+            if let Some(under) = &under {
+                prop_assert_eq!(under, &stands);
+            }
+            let again = Signed::parse(text.clone(), &place, Some(&stands)).unwrap();
+            prop_assert_eq!(again.digest(), record.digest());
+            prop_assert!(record::Signed::parse(text.clone()).is_err());
         }
     }
 }
