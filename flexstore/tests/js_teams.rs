@@ -233,6 +233,37 @@ fn nested_teams_unlock_and_circles_end() {
     });
     assert_eq!(circle.unwrap_err(), UnlockError::NoKey);
     assert!(asked <= MAX_NESTING);
+    // A team that does not open keeps nobody from another with the same member.
+    let broken = test_keys(3);
+    let list = CREW.team.record().payload().clone();
+    let content = Content::Plain {
+        payload: list,
+        cty: Some("json".into()),
+    };
+    let shelf = Shelf::credential("Team").unwrap();
+    let draft = Draft::new(shelf, broken.tag().tag(), content, 5);
+    let broken_team = draft.sign_for(broken.signing(), test_keys(0).signing());
+    let broken_team = Team::read(broken_team.unwrap()).unwrap();
+    let listing = [
+        Member {
+            tag: broken.tag(),
+            key: broken.encryption_key().unwrap(),
+        },
+        Member {
+            tag: crew.keys.tag(),
+            key: crew.keys.encryption_key().unwrap(),
+        },
+    ];
+    let fleet = Team::create(&listing, broken.signing(), 10).unwrap();
+    let fleet_tag = fleet.keys.tag();
+    let opened = unlock(&fleet_tag, &mut |tag| match *tag {
+        tag if tag == fleet_tag => Some(Found::Team(fleet.team.clone())),
+        tag if tag == broken.tag() => Some(Found::Team(broken_team.clone())),
+        tag if tag == crew.keys.tag() => Some(Found::Team(crew.team.clone())),
+        tag if tag == held.tag() => Some(Found::Keys(Arc::clone(&held))),
+        _ => None,
+    });
+    assert_eq!(opened.unwrap().tag(), fleet_tag);
     // The key at hand is another's.
     let wrong = Arc::new(test_keys(2));
     let wrong = unlock(&crew.keys.tag(), &mut |tag| match lists.get(tag) {

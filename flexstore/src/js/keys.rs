@@ -133,15 +133,18 @@ impl KeySet {
         let rsa = private_jwk(&self.rsa, r#","kid":"decryptingKey""#);
         let seed = self.signing.to_seed();
         let d = Zeroizing::new(flexstore_core::encode_base64url(&*seed));
-        Zeroizing::new(format!(
-            concat!(
-                r#"{{"keys":[{},{{"crv":"Ed25519","d":"{}","x":"{}","#,
-                r#""kty":"OKP","alg":"EdDSA","kid":"signingKey"}}]}}"#
-            ),
-            rsa.as_str(),
-            d.as_str(),
-            self.tag()
-        ))
+        let x = self.tag().to_string();
+        let parts = [
+            r#"{"keys":["#,
+            &rsa,
+            r#",{"crv":"Ed25519","d":""#,
+            &d,
+            r#"","x":""#,
+            &x,
+            r#"","kty":"OKP","alg":"EdDSA","kid":"signingKey"}]}"#,
+        ];
+        // In one piece: growing would leave copies behind.
+        Zeroizing::new(parts.concat())
     }
 
     /// The name under which others know the holder.

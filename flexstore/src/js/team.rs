@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -295,32 +296,42 @@ pub fn unlock(
     tag: &KeyTag,
     look_up: &mut dyn FnMut(&KeyTag) -> Option<Found>,
 ) -> Result<Arc<KeySet>, UnlockError> {
-    descend(tag, look_up, &mut Vec::new(), 0)
+    descend(tag, look_up, &mut BTreeMap::new(), 0)
 }
 
-/// `tried` are the tags that did not help, or are being tried: none is tried again, so that crossed
-/// teams cost no more than their number.
+/// `known` are the tags that were looked at: those that did not help, or are being tried, without
+/// keys. None is looked at again, so that crossed teams cost no more than their number.
 fn descend(
     tag: &KeyTag,
     look_up: &mut dyn FnMut(&KeyTag) -> Option<Found>,
-    tried: &mut Vec<KeyTag>,
+    known: &mut BTreeMap<KeyTag, Option<Arc<KeySet>>>,
     depth: usize,
 ) -> Result<Arc<KeySet>, UnlockError> {
-    if tried.contains(tag) {
-        return Err(UnlockError::NoKey);
+    if let Some(before) = known.get(tag) {
+        return before.clone().ok_or(UnlockError::NoKey);
     }
     if depth > MAX_NESTING {
         return Err(UnlockError::TooDeep);
     }
-    tried.push(*tag);
-    let team = match look_up(tag) {
+    known.insert(*tag, None);
+    let keys = match look_up(tag) {
         None => return Err(UnlockError::NoKey),
-        Some(Found::Keys(keys)) => return Ok(keys),
-        Some(Found::Team(team)) => team,
+        Some(Found::Keys(keys)) => keys,
+        Some(Found::Team(team)) => through(&team, look_up, known, depth)?,
     };
+    known.insert(*tag, Some(Arc::clone(&keys)));
+    Ok(keys)
+}
+
+fn through(
+    team: &Team,
+    look_up: &mut dyn FnMut(&KeyTag) -> Option<Found>,
+    known: &mut BTreeMap<KeyTag, Option<Arc<KeySet>>>,
+    depth: usize,
+) -> Result<Arc<KeySet>, UnlockError> {
     let mut failure = UnlockError::NoKey;
     for member in team.members() {
-        match descend(member, look_up, tried, depth + 1) {
+        match descend(member, look_up, known, depth + 1) {
             Ok(keys) => match team.open(member, keys.opening()) {
                 Ok(keys) => return Ok(Arc::new(keys)),
                 Err(error) => failure = error.into(),
