@@ -36,6 +36,7 @@
 mod collection;
 mod credentials;
 mod item;
+pub mod js;
 mod peer;
 mod random;
 pub mod seal;

@@ -6,6 +6,7 @@
 //! [`judge`] reads. Without them a record is unjudged: it is kept and passed on, displaces nothing
 //! but its own author's, and is not shown.
 
+pub mod js;
 mod judge;
 mod presence;
 mod store;

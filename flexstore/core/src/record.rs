@@ -11,6 +11,7 @@
 //! so nobody can mint a second form of somebody's record.
 
 mod header;
+pub mod js;
 mod key;
 mod verdict;
 

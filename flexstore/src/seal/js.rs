@@ -152,6 +152,37 @@ pub fn seal(
     cty: Option<&str>,
     audiences: &[Audience],
 ) -> Result<String, SealError> {
+    let mut recipients = recipients(content, audiences)?;
+    if recipients.len() > 1 {
+        return general(content, cty, recipients);
+    }
+    let (kid, ready) = recipients.pop().ok_or(SealError::NoAudience)?;
+    let header = members(&[
+        ("alg", Some(ALG)),
+        ("enc", Some(ENC)),
+        ("kid", Some(kid)),
+        ("cty", cty),
+    ]);
+    engine::seal_compact(content, super::fitting(header)?, &ready).ok_or(SealError::Failed)
+}
+
+/// The same, in the general form even for one: so the original wraps the keys of a team.
+///
+/// # Errors
+/// [`SealError`] as for [`seal`](super::seal).
+pub(crate) fn seal_general(
+    content: &[u8],
+    cty: Option<&str>,
+    audiences: &[Audience],
+) -> Result<String, SealError> {
+    general(content, cty, recipients(content, audiences)?)
+}
+
+/// A fresh content key, wrapped for each.
+fn recipients<'a>(
+    content: &[u8],
+    audiences: &'a [Audience],
+) -> Result<Vec<(&'a str, ReadyKey)>, SealError> {
     if audiences.is_empty() {
         return Err(SealError::NoAudience);
     }
@@ -169,7 +200,7 @@ pub fn seal(
         return Err(SealError::DuplicateAudience);
     }
     let key = agreement::fresh_content_key().ok_or(SealError::Failed)?;
-    let mut recipients = audiences
+    audiences
         .iter()
         .map(|to| {
             let encrypted_key = to
@@ -184,26 +215,38 @@ pub fn seal(
             };
             Some((to.kid.as_str(), ready))
         })
-        .collect::<Option<Vec<_>>>()
+        .collect::<Option<_>>()
+        .ok_or(SealError::Failed)
+}
+
+/// The general form with its members in the original's order.
+fn general(
+    content: &[u8],
+    cty: Option<&str>,
+    recipients: Vec<(&str, ReadyKey)>,
+) -> Result<String, SealError> {
+    let header = members(&[("enc", Some(ENC)), ("cty", cty)]);
+    let recipients = recipients
+        .into_iter()
+        .map(|(kid, ready)| (members(&[("kid", Some(kid)), ("alg", Some(ALG))]), ready))
+        .collect();
+    let text = engine::seal_general(content, super::fitting(header)?, recipients)
         .ok_or(SealError::Failed)?;
-    let sealed = if recipients.len() == 1 {
-        let (kid, ready) = recipients.remove(0);
-        let header = members(&[
-            ("alg", Some(ALG)),
-            ("enc", Some(ENC)),
-            ("kid", Some(kid)),
-            ("cty", cty),
-        ]);
-        engine::seal_compact(content, super::fitting(header)?, &ready)
-    } else {
-        let header = members(&[("enc", Some(ENC)), ("cty", cty)]);
-        let recipients = recipients
-            .into_iter()
-            .map(|(kid, ready)| (members(&[("alg", Some(ALG)), ("kid", Some(kid))]), ready))
-            .collect();
-        engine::seal_general(content, super::fitting(header)?, recipients)
-    };
-    sealed.ok_or(SealError::Failed)
+    let mut whole = json::parse_object(&text).map_err(|_| SealError::Failed)?;
+    let mut take = |name: &str| whole.swap_remove(name).unwrap_or_default();
+    let ordered = ["ciphertext", "iv", "recipients", "tag", "protected"]
+        .map(|name| (name.to_owned(), take(name)));
+    let mut ordered = Map::from_iter(ordered);
+    if let Some(Value::Array(list)) = ordered.get_mut("recipients") {
+        for recipient in list {
+            let mut take = |name: &str| recipient[name].take();
+            *recipient = Map::from_iter(
+                ["encrypted_key", "header"].map(|name| (name.to_owned(), take(name))),
+            )
+            .into();
+        }
+    }
+    Ok(Value::Object(ordered).to_string())
 }
 
 /// Opens the JavaScript form as the first recipient for which `keys` has a secret. A compact JWE
@@ -215,45 +258,11 @@ pub fn open<'k>(
     jwe: &str,
     keys: &dyn Fn(Option<&str>) -> Option<&'k RsaSecret>,
 ) -> Result<Opened, OpenError> {
-    let mut envelope = Envelope::parse(jwe)?;
-    let mut protected = std::mem::take(&mut envelope.header);
-    if json::need_string(&mut protected, "enc")? != ENC {
-        return Err(OpenError::Algorithm);
-    }
-    let cty = json::take_string(&mut protected, "cty")?;
-    match protected.swap_remove("iat") {
-        None => {}
-        Some(iat) if iat.is_u64() => {}
-        Some(_) => return Err(Malformed::MemberType.into()),
-    }
-    if !envelope.compact {
-        json::nothing_left(&protected)?;
-    }
-    let mut kids = Vec::with_capacity(envelope.recipients.len());
-    for recipient in &envelope.recipients {
-        let mut own = if envelope.compact {
-            std::mem::take(&mut protected)
-        } else {
-            recipient.header.clone()
-        };
-        if json::need_string(&mut own, "alg")? != ALG {
-            return Err(OpenError::Algorithm);
-        }
-        let kid = json::take_string(&mut own, "kid")?;
-        json::nothing_left(&own)?;
-        match &kid {
-            Some(kid) if !is_kid(kid) => return Err(Malformed::MemberType.into()),
-            None if !envelope.compact => return Err(Malformed::MissingMember.into()),
-            _ => kids.push(kid),
-        }
-    }
-    let audience: Vec<_> = kids.iter().flatten().cloned().collect();
-    if !distinct(&audience) {
-        return Err(Malformed::Order.into());
-    }
-    let (recipient, secret) = kids
+    let read = Read::parse(jwe)?;
+    let (recipient, secret) = read
+        .kids
         .iter()
-        .zip(&envelope.recipients)
+        .zip(&read.envelope.recipients)
         .find_map(|(kid, recipient)| Some((recipient, keys(kid.as_deref())?)))
         .ok_or(OpenError::NotForUs)?;
     let ready = ReadyKey {
@@ -261,12 +270,78 @@ pub fn open<'k>(
         key: secret.unwrap_key(&recipient.encrypted_key)?,
         encrypted_key: Vec::new(),
     };
-    let content = engine::open(&envelope, recipient, &ready).ok_or(OpenError::Failed)?;
+    let content = engine::open(&read.envelope, recipient, &ready).ok_or(OpenError::Failed)?;
     Ok(Opened {
         content,
-        cty,
-        audience,
+        audience: read.audience(),
+        cty: read.cty,
     })
+}
+
+/// The `kid` of each recipient of the general form, in order; `None` for the compact form.
+///
+/// # Errors
+/// [`OpenError::Malformed`], [`OpenError::Algorithm`].
+pub(crate) fn listed(jwe: &str) -> Result<Option<Vec<String>>, OpenError> {
+    let read = Read::parse(jwe)?;
+    Ok((!read.envelope.compact).then(|| read.audience()))
+}
+
+/// A JWE of the JavaScript form, all of its headers known.
+struct Read<'a> {
+    envelope: Envelope<'a>,
+    cty: Option<String>,
+    kids: Vec<Option<String>>,
+}
+
+impl<'a> Read<'a> {
+    fn parse(jwe: &'a str) -> Result<Self, OpenError> {
+        let mut envelope = Envelope::parse(jwe)?;
+        let mut protected = std::mem::take(&mut envelope.header);
+        if json::need_string(&mut protected, "enc")? != ENC {
+            return Err(OpenError::Algorithm);
+        }
+        let cty = json::take_string(&mut protected, "cty")?;
+        match protected.swap_remove("iat") {
+            None => {}
+            Some(iat) if iat.is_u64() => {}
+            Some(_) => return Err(Malformed::MemberType.into()),
+        }
+        if !envelope.compact {
+            json::nothing_left(&protected)?;
+        }
+        let mut kids = Vec::with_capacity(envelope.recipients.len());
+        for recipient in &envelope.recipients {
+            let mut own = if envelope.compact {
+                std::mem::take(&mut protected)
+            } else {
+                recipient.header.clone()
+            };
+            if json::need_string(&mut own, "alg")? != ALG {
+                return Err(OpenError::Algorithm);
+            }
+            let kid = json::take_string(&mut own, "kid")?;
+            json::nothing_left(&own)?;
+            match &kid {
+                Some(kid) if !is_kid(kid) => return Err(Malformed::MemberType.into()),
+                None if !envelope.compact => return Err(Malformed::MissingMember.into()),
+                _ => kids.push(kid),
+            }
+        }
+        let read = Self {
+            envelope,
+            cty,
+            kids,
+        };
+        if !distinct(&read.audience()) {
+            return Err(Malformed::Order.into());
+        }
+        Ok(read)
+    }
+
+    fn audience(&self) -> Vec<String> {
+        self.kids.iter().flatten().cloned().collect()
+    }
 }
 
 fn members(list: &[(&str, Option<&str>)]) -> Map<String, Value> {
