@@ -99,10 +99,7 @@ pub(crate) fn plain(text: &str) -> Content {
 }
 
 pub(crate) fn write(network: &mut Network, node: usize, under: &str, content: Content, n: u8) {
-    let writing = Writing {
-        tag: tag(under),
-        content,
-    };
+    let writing = Writing::new(tag(under), content);
     network.write(node, writing, Keys::Solo(&key(n))).unwrap();
 }
 

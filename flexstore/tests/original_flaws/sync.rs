@@ -271,10 +271,7 @@ fn update_comes_after_the_item_is_durable() {
             .any(|output| matches!(output, Output::Update(_)));
         (stored, update)
     };
-    let writing = |content| Writing {
-        tag: tag("a"),
-        content,
-    };
+    let writing = |content| Writing::new(tag("a"), content);
     replica
         .write(10, writing(plain("x")), Keys::Solo(&key(ALICE)))
         .unwrap();
