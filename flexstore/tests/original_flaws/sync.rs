@@ -1,10 +1,12 @@
 //! Which of several records stands, wherever they arrive and in whatever order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flexstore::js::{self, Shelf};
 use flexstore::{MemoryStorage, Versioned};
-use flexstore_core::record::{Content, ParseError};
+use flexstore_core::authority::{Member, Roster, Sealed};
+use flexstore_core::record::{Content, Draft, ParseError};
 use flexstore_core::storage::{Progress, Sequence};
 use flexstore_core::sync::{Input, Keys, Output, Replica, Settings, Writing};
 use flexstore_core::wire::RefusalReason;
@@ -21,7 +23,6 @@ fn a_key_tag_cannot_be_squatted_in_any_collection() {
     for (kind, name) in [
         (Kind::Mutable, "EncryptionKey"),
         (Kind::Mutable, "KeyRecovery"),
-        (Kind::Versioned, "Team"),
     ] {
         let id = CollectionId::new(kind, name).unwrap();
         let mut network = Network::new(1, 1, &id);
@@ -32,6 +33,33 @@ fn a_key_tag_cannot_be_squatted_in_any_collection() {
         network.inject(0, &signed(&id, &own, plain("mine"), now, ALICE));
         assert!(network.run(100));
         assert_eq!(shown(&network, 0, &own).as_deref(), Some("mine"), "{name}");
+    }
+    // A Team record is signed by two; the team's own key must be one of them.
+    let id_of_teams = CollectionId::team();
+    let mut network = Network::new(3, 1, &id_of_teams);
+    let member = key(MALLORY + 1);
+    let roster = Roster {
+        members: vec![Member::leaf(member.tag())],
+        until: BTreeMap::new(),
+        sealed: Some(Sealed {
+            key: [7; 32],
+            wrap: "sealed".into(),
+        }),
+    };
+    for (owner, expected) in [(MALLORY, None), (ALICE, Some(roster.write()))] {
+        let draft = Draft {
+            collection: id_of_teams.clone(),
+            tag: tag(&own),
+            content: Content::Plain {
+                payload: roster.write().into(),
+                cty: Some("json".into()),
+            },
+            ant: None,
+            iat: network.now,
+        };
+        network.inject(0, &draft.sign_for(&key(owner), &member).unwrap());
+        assert!(network.run(100));
+        assert_eq!(shown(&network, 0, &own), expected);
     }
     for kind in [Kind::Mutable, Kind::Versioned] {
         let id = id(kind);
