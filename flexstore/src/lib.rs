@@ -35,6 +35,7 @@
 
 mod collection;
 mod credentials;
+pub mod guide;
 mod item;
 pub mod js;
 mod peer;
