@@ -174,6 +174,11 @@ fn packages() -> Option<PathBuf> {
         .find(|place| place.join(entry).is_file())
 }
 
+/// Said only where the package was really there.
+fn shown(what: &str) {
+    println!(r#"{{"accept":"interchange/{what}","figure":1,"unit":"test","held":true}}"#);
+}
+
 fn text(record: &Verified) -> String {
     String::from_utf8(record.text().to_vec()).unwrap()
 }
@@ -283,6 +288,7 @@ fn items_are_the_same_bytes_made_there_and_here() {
     assert!(!node.ask(request).is_null(), "the flaw is there");
     let under = Tag::new("t").unwrap();
     assert!(Signed::parse(forged, &notes(), Some(&under)).is_err());
+    shown("items");
 }
 
 #[test]
@@ -372,6 +378,7 @@ fn teams_and_their_changes_cross_both_ways() {
     // And destroyed there.
     node.ask(json!({"do": "destroy", "tag": fleet.to_string()}));
     assert_eq!(node.team(&fleet).members(), []);
+    shown("teams");
 }
 
 #[test]
@@ -428,6 +435,7 @@ fn sealed_payloads_cross_both_ways() {
         );
         assert_eq!(node.opens(&ours, &keys.tag()).as_deref(), Some("both"));
     }
+    shown("seals");
 }
 
 #[test]
@@ -457,6 +465,7 @@ fn legacy_wraps_are_read_by_the_migrate_call() {
         let again = keys.encryption_record(published.header().iat).unwrap();
         assert_eq!(text(&again), text(&published));
     }
+    shown("wraps");
 }
 
 #[test]
@@ -506,4 +515,5 @@ fn an_invitation_made_there_is_claimed_here() {
     assert_eq!(judged.members(), [there]);
     assert!(judged.counts(&there, by_user.header().iat));
     assert!(!judged.counts(&invite, by_user.header().iat));
+    shown("invitation");
 }
