@@ -6,8 +6,10 @@ mod read;
 mod write;
 
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 
 pub use changes::{Change, Changes, Missed, Source};
+use flexstore_core::authority::Standing;
 use flexstore_core::register::{Register, Timestamp};
 use flexstore_core::storage::StorageError;
 use flexstore_core::{CollectionId, Digest, KeyTag, Kind, Tag};
@@ -138,6 +140,28 @@ impl<K: CollectionKind> Collection<K> {
             }
         }
         Ok(found)
+    }
+
+    /// The items here that this key signed for a team and that do not count: of a stolen device,
+    /// say, of which nothing does. Whoever may write for the owner can store again what is worth it.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn struck_off(&self, author: KeyTag) -> Result<Vec<Item>, StorageError> {
+        let mut rows = Vec::new();
+        self.register().each(&mut |row| {
+            let void = row.standing == Standing::Void && !row.tombstone && !row.archived;
+            if void && row.author == author {
+                rows.push(row.stamp.digest);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut items = Vec::with_capacity(rows.len());
+        for digest in rows {
+            let record = self.register().record(&digest)?;
+            items.extend(record.map(|record| Item::open(record, self.peer.keyring())));
+        }
+        Ok(items)
     }
 
     /// The owners whose item stands under a tag; of immutable content, all who signed it.

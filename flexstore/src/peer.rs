@@ -112,6 +112,8 @@ struct Inner {
     services: Arc<Services>,
     /// Counts changes of Team records.
     teams: watch::Sender<u64>,
+    /// The time of the latest record that was written here.
+    latest: Arc<AtomicU64>,
     events: broadcast::Sender<TeamEvent>,
     vault: Kept,
 }
@@ -173,6 +175,7 @@ impl Peer {
             open: Mutex::default(),
             services,
             teams,
+            latest: Arc::default(),
             events: broadcast::channel(EVENTS).0,
             vault: Kept::default(),
         };
@@ -253,6 +256,7 @@ impl Peer {
             commands,
             self.inner.history.clone(),
             self.inner.teams.clone(),
+            Arc::clone(&self.inner.latest),
         );
         tokio::spawn(driver.run());
         let channel = Channel {

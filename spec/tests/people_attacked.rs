@@ -447,3 +447,42 @@ async fn a_team_item_without_team_records_is_unjudged_until_they_come() {
     let item = notes.retrieve("shopping").await.unwrap().unwrap();
     assert_eq!(item.text().unwrap(), "milk");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stolen_device_had_written_can_be_signed_again() {
+    let relay = relay().await;
+    let (phone, ann, secret) = person(&relay).await;
+    let notes = phone.notes();
+    notes
+        .store("a poem")
+        .tag("poem")
+        .seal_to([ann.tag])
+        .await
+        .unwrap();
+    phone.in_step().await;
+    let laptop = Device::new(&relay).await;
+    let thief = phone.author();
+    let back = laptop.peer.credentials();
+    back.authorize_author(ann, &secret)
+        .stolen(thief, 0)
+        .await
+        .unwrap();
+    laptop.reads("poem", ann.tag, None).await;
+    let struck = laptop.notes().struck_off(thief).unwrap();
+    assert_eq!(struck.len(), 1);
+    let reason = laptop.peer.credentials().why_counts(&struck[0]).unwrap();
+    assert_eq!(reason.standing, Standing::Void);
+    assert!(reason.chain[0].removed.is_some());
+    let again = struck[0].text().unwrap().to_owned();
+    let notes = laptop.notes();
+    notes
+        .store(again)
+        .tag(struck[0].tag())
+        .seal_to([ann.tag])
+        .await
+        .unwrap();
+    assert_eq!(
+        laptop.read("poem", ann.tag).await.as_deref(),
+        Some("a poem")
+    );
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ use crate::random;
 const COALESCE: usize = 512;
 /// Changes that a slow listener may be behind.
 const CHANGES: usize = 1 << 14;
+/// How far ahead of the clock a Team record may be for the sake of what this peer wrote before.
+const MAX_LEAD_MS: u64 = 1000;
 /// How often the space of displaced items is freed.
 const FREE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -122,6 +125,8 @@ pub(crate) struct Driver {
     judged: Vec<oneshot::Sender<()>>,
     changes: broadcast::Sender<Change>,
     statuses: watch::Sender<Statuses>,
+    /// The time of the latest record that this peer wrote, in ms since 1970.
+    latest: Arc<AtomicU64>,
     /// Counts changes of Team records: told by their collection, heeded by all others.
     teams: watch::Sender<u64>,
     teams_seen: watch::Receiver<u64>,
@@ -133,6 +138,7 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         history: watch::Receiver<History>,
         teams: watch::Sender<u64>,
+        latest: Arc<AtomicU64>,
     ) -> (Self, broadcast::Sender<Change>, watch::Receiver<Statuses>) {
         let (changes, _) = broadcast::channel(CHANGES);
         let (statuses, status) = watch::channel(Statuses::new());
@@ -150,6 +156,7 @@ impl Driver {
             judged: Vec::new(),
             changes: changes.clone(),
             statuses,
+            latest,
             teams_seen: teams.subscribe(),
             teams,
         };
@@ -211,8 +218,17 @@ impl Driver {
                     None => Keys::Solo(author),
                     Some(owner) => Keys::Member { owner, author },
                 };
+                // A removal must not be dated before, or with, what was written before it: the author
+                // may be the one that is removed.
+                let latest = self.latest.load(Ordering::Relaxed);
+                let now = if self.replica.register().id().is_team() {
+                    now.max((latest + 1).min(now + MAX_LEAD_MS))
+                } else {
+                    now
+                };
                 match self.replica.write(now, writing, keys) {
                     Ok(written) => {
+                        self.latest.fetch_max(written.stamp.iat, Ordering::Relaxed);
                         self.writes.insert(written.ticket, (reply, written));
                     }
                     Err(error) => {
