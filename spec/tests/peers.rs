@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a test
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,34 +11,11 @@ use flexstore::{
     Collection, ContentError, KeySet, MemoryStorage, Mutable, Peer, RetrieveError, Source,
     Versioned,
 };
-use flexstore_relay::{Config, serve};
 use flexstore_transports::Transports;
 use futures_util::StreamExt as _;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use support::people::{SOON, relay};
 use tokio::time::timeout;
-
-const SOON: Duration = Duration::from_secs(20);
-
-/// A relay in this process; it stops when this is dropped.
-struct Relay {
-    service: String,
-    _stop: oneshot::Sender<()>,
-}
-
-async fn relay() -> Relay {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let service = format!("ws://{}/flexstore", listener.local_addr().unwrap());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async { drop(stopped.await) };
-    let storage = Arc::new(MemoryStorage::new());
-    tokio::spawn(serve(Config::default(), listener, storage, shutdown));
-    Relay {
-        service,
-        _stop: stop,
-    }
-}
 
 fn peer() -> Peer {
     Peer::connected(Arc::new(MemoryStorage::new()), Transports::new()).unwrap()
