@@ -258,6 +258,14 @@ fn differences(heap: &mut Heap, dice: &mut Dice, tally: &mut Tally) -> Result<()
         if path != expected {
             writeln!(out, "{team} path {path:?}, model {expected:?}").unwrap();
         }
+        if judged.seniority() != model.seniority(&team) {
+            let expected = model.seniority(&team);
+            writeln!(out, "{team} order {:?}, model {expected:?}", judged.seniority()).unwrap();
+        }
+        let ever: BTreeSet<KeyTag> = judged.members().keys().copied().collect();
+        if ever != model.ever_listed(&team) {
+            writeln!(out, "{team} ever listed {ever:?}").unwrap();
+        }
         for key in &everyone {
             let (is, expected) = (
                 judged.current().contains(key),
@@ -359,4 +367,89 @@ fn random_heaps_of_team_records_are_judged_as_the_words_say() {
         tally.records, tally.in_force, tally.unjudged, tally.forked, tally.standings[0],
         tally.nested, tally.standings[2],
     );
+}
+
+/// Teams that each list the one before, and the first of them a key.
+fn chain(length: u64) -> (Heap, Vec<KeyTag>) {
+    let mut heap = Heap {
+        records: BTreeMap::new(),
+        pins: BTreeMap::new(),
+    };
+    let teams: Vec<KeyTag> = (0..length).map(|n| KeyTag::from_bytes([100 + n as u8; 32])).collect();
+    let mut entry = Member::leaf(leaf(0));
+    for (n, team) in teams.iter().enumerate() {
+        let record = TeamRecord {
+            digest: Digest::of(&[n as u8]),
+            ant: None,
+            iat: 10,
+            // Whoever founds a team is in its list, so that only depth is looked at.
+            author: leaf(1),
+            members: vec![Member::leaf(leaf(1)), entry],
+            until: BTreeMap::new(),
+            key: None,
+        };
+        entry = Member {
+            tag: *team,
+            record: Some(record.digest),
+        };
+        heap.records.insert(*team, vec![Arc::new(record)]);
+    }
+    (heap, teams)
+}
+
+#[test]
+fn teams_nested_32_deep_add_their_members_and_deeper_ones_do_not() {
+    let (mut heap, teams) = chain(40);
+    let mut model = model::Teams::new();
+    for (team, records) in &heap.records {
+        model.add(*team, TeamRecord::clone(&records[0]));
+    }
+    for (depth, team) in teams.iter().enumerate() {
+        let judged = judge(&mut heap, team).unwrap();
+        let counts = |standing| standing == Standing::Counts;
+        assert_eq!(counts(model.standing(team, &leaf(0), 20)), depth <= 32);
+        assert_eq!(counts(judged.standing(&leaf(0), 20)), depth <= 32, "{depth}");
+        assert_eq!(judged.current().contains(&leaf(0)), depth <= 32);
+    }
+}
+
+/// Every order in which things may come.
+fn orders<T: Clone>(of: &[T]) -> Vec<Vec<T>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for at in 0..of.len() {
+        let mut rest = of.to_vec();
+        let one = rest.remove(at);
+        for mut order in orders(&rest) {
+            order.insert(0, one.clone());
+            all.push(order);
+        }
+    }
+    all
+}
+
+#[test]
+fn after_every_record_in_every_order_of_arrival_the_core_judges_as_the_words_say() {
+    for seed in 0..300 {
+        let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
+        let whole = heap(&mut dice);
+        let all: Vec<_> = whole
+            .records
+            .iter()
+            .flat_map(|(team, records)| records.iter().map(move |r| (*team, Arc::clone(r))))
+            .collect();
+        for order in orders(&all[..all.len().min(4)]) {
+            let mut here = Heap {
+                records: BTreeMap::new(),
+                pins: whole.pins.clone(),
+            };
+            for (team, record) in order {
+                here.records.entry(team).or_default().push(record);
+                let found = differences(&mut here, &mut dice, &mut Tally::default());
+                assert_eq!(found, Ok(()), "{} seed {seed}", show(&here));
+            }
+        }
+    }
 }

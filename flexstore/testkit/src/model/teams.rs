@@ -64,6 +64,20 @@ impl Teams {
         Ok(path.iter().map(|record| record.digest).collect())
     }
 
+    /// The entries of the last record in force, in the order of joining.
+    #[must_use]
+    pub fn seniority(&self, team: &KeyTag) -> Vec<KeyTag> {
+        joined(self.judge(&[*team]).path())
+    }
+
+    /// All entries that records in force ever listed.
+    #[must_use]
+    pub fn ever_listed(&self, team: &KeyTag) -> BTreeSet<KeyTag> {
+        let judged = self.judge(&[*team]);
+        let entries = judged.path().iter().flat_map(|record| &record.members);
+        entries.map(|entry| entry.tag).collect()
+    }
+
     /// Whether a single key belongs to the last record in force, through the last ones of teams
     /// within.
     #[must_use]
