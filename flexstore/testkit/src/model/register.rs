@@ -52,7 +52,8 @@ impl Group {
         let greater = a.stamp() > b.stamp();
         // A record for a team is one by a member of it.
         let for_team = a.header().owner != a.header().author;
-        let may = (a_counts || !b_counts) && (a_counts || one_author);
+        let one_form = for_team == (b.header().owner != b.header().author);
+        let may = one_form && (a_counts || !b_counts) && (a_counts || one_author);
         may && match self.kind {
             _ if self.is_team => false,
             Kind::Immutable => {

@@ -233,7 +233,7 @@ impl World {
     }
 
     fn text(&mut self) -> Content {
-        let text = format!("word {}", self.below(4));
+        let text = format!("word {}", self.below(2));
         Content::Plain {
             payload: text.into(),
             cty: Some("text/plain".into()),
@@ -244,7 +244,7 @@ impl World {
     fn tag(&mut self, collection: usize, content: &Content) -> Tag {
         match (collection, content) {
             (0, Content::Plain { payload, .. }) => Digest::of(payload).tag(),
-            (0, _) => Digest::of(format!("word {}", self.below(4)).as_bytes()).tag(),
+            (0, _) => Digest::of(format!("word {}", self.below(2)).as_bytes()).tag(),
             _ => self.name(),
         }
     }
