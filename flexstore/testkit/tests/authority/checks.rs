@@ -25,7 +25,7 @@ fn groups<'a>(records: impl IntoIterator<Item = &'a Verified>) -> Groups {
 }
 
 impl World {
-    fn rows(&self, node: usize) -> Vec<Row> {
+    pub(crate) fn rows(&self, node: usize) -> Vec<Row> {
         let mut rows = Vec::new();
         let register = self.network.nodes[node].replica.register();
         register

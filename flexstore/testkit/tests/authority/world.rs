@@ -198,8 +198,8 @@ impl World {
     pub(crate) fn act(&mut self, tally: &mut Tally) {
         let device = self.below(DEVICES);
         match self.below(30) {
-            0..=6 => self.write(device, tally),
-            7..=11 => self.change_team(device, tally),
+            0..=7 => self.write(device, tally),
+            8..=11 => self.change_team(device, tally),
             12..=15 => self.forge_item(device, tally),
             16 | 17 => self.forge_team_record(device, tally),
             18..=20 => self.relay(device, tally),
@@ -252,11 +252,22 @@ impl World {
     /// Somebody honest writes or removes on a device: for a team only who belongs to it, as far
     /// as the device knows.
     fn write(&mut self, device: usize, tally: &mut Tally) {
-        let (collection, author) = (self.below(3), self.below(LEAVES));
-        let removing = self.below(3) == 0;
+        let collection = self.below(3);
+        let node = self.devices[device].items[collection];
+        let (mut team, mut author) = (self.below(TEAMS + 1), self.below(LEAVES));
+        let rows = self.rows(node);
+        let removing = !rows.is_empty() && self.below(3) == 0;
         let content = if removing { Content::Tombstone } else { self.text() };
-        let writing = Writing::new(self.tag(collection, &content), content);
-        let team = self.below(TEAMS + 1);
+        let mut tag = self.tag(collection, &content);
+        if removing {
+            // What is there.
+            let row = &rows[self.below(rows.len())];
+            let of = |keys: &[SigningKey]| keys.iter().position(|k| k.tag() == row.owner);
+            tag = row.tag.clone();
+            team = of(&self.teams).unwrap_or(TEAMS);
+            author = of(&self.leaves).unwrap_or(author);
+        }
+        let writing = Writing::new(tag, content);
         let author = &self.leaves[author];
         let keys = match self.teams.get(team) {
             None => Keys::Solo(author),
@@ -272,7 +283,6 @@ impl World {
                 Keys::Member { owner, author }
             }
         };
-        let node = self.devices[device].items[collection];
         let Ok(written) = self.network.write(node, writing, keys) else {
             return;
         };
@@ -349,12 +359,15 @@ impl World {
     fn forge_item(&mut self, device: usize, tally: &mut Tally) {
         let collection = self.below(3);
         let content = if self.below(3) == 0 { Content::Tombstone } else { self.text() };
+        let like = self.below(self.seen.len().max(1));
+        let like = self.seen.get(like).map_or(0, |record| record.header().iat);
+        let iat = if self.below(3) == 0 { like + self.network.below(2) } else { self.any_time() };
         let draft = Draft {
             collection: self.ids[collection].clone(),
             tag: self.tag(collection, &content),
             content,
             ant: None,
-            iat: self.any_time(),
+            iat,
         };
         let author = self.below(LEAVES);
         let team = self.below(TEAMS);
