@@ -122,8 +122,8 @@ mod tests {
                     iat,
                     digest: Digest::from_bytes([digest; 32]),
                 },
-                // A single key is its own only author, and counts.
-                author: KeyTag::from_bytes([if team { author } else { 0 }; 32]),
+                // A single key is its own only author.
+                author: KeyTag::from_bytes([if team { author + 1 } else { 0 }; 32]),
                 tombstone,
                 team,
                 standing: if counts || !team {
@@ -135,15 +135,14 @@ mod tests {
         )
     }
 
-    /// Records of one owner, each with a digest of its own.
+    /// Records of one owner, each with a digest of its own. Some are by its key alone, and all of
+    /// those count, or none does.
     fn contenders() -> impl Strategy<Value = Vec<Contender>> {
-        (any::<bool>(), prop::collection::vec(contender(), 1..9)).prop_map(|(team, mut all)| {
+        (any::<bool>(), prop::collection::vec(contender(), 1..9)).prop_map(|(counts, mut all)| {
             for (i, one) in (0u8..).zip(&mut all) {
                 one.stamp.digest = Digest::from_bytes([i.wrapping_mul(151); 32]);
-                one.team = team;
-                if !team {
-                    one.author = KeyTag::from_bytes([0; 32]);
-                    one.standing = Standing::Counts;
+                if !one.team && !counts {
+                    one.standing = Standing::Void;
                 }
             }
             all

@@ -7,11 +7,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test
 
-#[path = "authority/world.rs"]
-mod world;
-
+#[path = "authority/arrival.rs"]
+mod arrival;
 #[path = "authority/checks.rs"]
 mod checks;
+#[path = "authority/slices.rs"]
+mod slices;
+#[path = "authority/world.rs"]
+mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -131,10 +131,23 @@ fn record(dice: &mut Dice, heap: &Heap, number: u64, teams: u64, wild: bool) -> 
         if !members.iter().any(was) && dice.once_in(if gone { 2 } else { 8 }) {
             let back = dice.below(8) as u64;
             let zero = dice.once_in(8);
-            until.insert(tag, if zero { 0 } else { (iat + 2).saturating_sub(back) });
+            until.insert(
+                tag,
+                if zero {
+                    0
+                } else {
+                    (iat + 2).saturating_sub(back)
+                },
+            );
         }
     }
-    let ant = ant.map(|ant| if dice.once_in(40) { dice.digest() } else { ant.digest });
+    let ant = ant.map(|ant| {
+        if dice.once_in(40) {
+            dice.digest()
+        } else {
+            ant.digest
+        }
+    });
     TeamRecord {
         digest: dice.digest(),
         ant,
@@ -159,7 +172,10 @@ fn author(dice: &mut Dice, heap: &Heap, members: &[Member], teams: u64) -> KeyTa
             }
             Some(entry) => {
                 let records = heap.records.get(&entry.tag).cloned().unwrap_or_default();
-                list = dice.one(&records).map(|r| r.members.clone()).unwrap_or_default();
+                list = dice
+                    .one(&records)
+                    .map(|r| r.members.clone())
+                    .unwrap_or_default();
             }
             None => break,
         }
@@ -260,17 +276,19 @@ fn differences(heap: &mut Heap, dice: &mut Dice, tally: &mut Tally) -> Result<()
         }
         if judged.seniority() != model.seniority(&team) {
             let expected = model.seniority(&team);
-            writeln!(out, "{team} order {:?}, model {expected:?}", judged.seniority()).unwrap();
+            writeln!(
+                out,
+                "{team} order {:?}, model {expected:?}",
+                judged.seniority()
+            )
+            .unwrap();
         }
         let ever: BTreeSet<KeyTag> = judged.members().keys().copied().collect();
         if ever != model.ever_listed(&team) {
             writeln!(out, "{team} ever listed {ever:?}").unwrap();
         }
         for key in &everyone {
-            let (is, expected) = (
-                judged.current().contains(key),
-                model.is_current(&team, key),
-            );
+            let (is, expected) = (judged.current().contains(key), model.is_current(&team, key));
             if is != expected {
                 writeln!(out, "{team} current {key} {is}, model {expected}").unwrap();
             }
@@ -280,10 +298,7 @@ fn differences(heap: &mut Heap, dice: &mut Dice, tally: &mut Tally) -> Result<()
             let mut times: BTreeSet<u64> = BTreeSet::new();
             times.extend((0..6).map(|_| dice.below(40) as u64));
             for iat in times {
-                let (is, expected) = (
-                    judged.standing(key, iat),
-                    model.standing(&team, key, iat),
-                );
+                let (is, expected) = (judged.standing(key, iat), model.standing(&team, key, iat));
                 tally.standings[is as usize] += 1;
                 let direct = judged.members().contains_key(key);
                 tally.nested += usize::from(is == Standing::Counts && !direct);
@@ -309,8 +324,17 @@ fn show(heap: &Heap) -> String {
     for (team, records) in &heap.records {
         for r in records {
             let ant = r.ant.map(|d| d.to_string()[..6].to_owned());
-            let members: Vec<String> = r.members.iter().map(ToString::to_string).map(|m| short(&m)).collect();
-            let until: Vec<_> = r.until.iter().map(|(k, t)| (short(&k.to_string()), t)).collect();
+            let members: Vec<String> = r
+                .members
+                .iter()
+                .map(ToString::to_string)
+                .map(|m| short(&m))
+                .collect();
+            let until: Vec<_> = r
+                .until
+                .iter()
+                .map(|(k, t)| (short(&k.to_string()), t))
+                .collect();
             writeln!(
                 out,
                 "{} {} ant {ant:?} @{} by {} {members:?} until {until:?}",
@@ -323,7 +347,13 @@ fn show(heap: &Heap) -> String {
         }
     }
     for (team, pin) in &heap.pins {
-        writeln!(out, "pin {} {}", short(&team.to_string()), short(&pin.to_string())).unwrap();
+        writeln!(
+            out,
+            "pin {} {}",
+            short(&team.to_string()),
+            short(&pin.to_string())
+        )
+        .unwrap();
     }
     out
 }
@@ -358,14 +388,22 @@ fn random_heaps_of_team_records_are_judged_as_the_words_say() {
         // A heap in which nothing happens would prove nothing.
         let [counts, unjudged, void] = tally.standings;
         assert!(counts > dags as usize && unjudged > dags as usize && void > dags as usize);
-        assert!(tally.nested > dags as usize / 4 && tally.forked > dags as usize / 10, "{tally:?}");
+        assert!(
+            tally.nested > dags as usize / 4 && tally.forked > dags as usize / 10,
+            "{tally:?}"
+        );
     }
     println!(
         "{{\"accept\":\"authority/dags\",\"figure\":{dags},\"unit\":\"heaps of Team records\",\
          \"seed\":{seed},\"records\":{},\"in_force\":{},\"unjudged_teams\":{},\"forked_teams\":{},\
          \"counting\":{},\"counting_through_nested\":{},\"void\":{},\"differences\":0,\"held\":true}}",
-        tally.records, tally.in_force, tally.unjudged, tally.forked, tally.standings[0],
-        tally.nested, tally.standings[2],
+        tally.records,
+        tally.in_force,
+        tally.unjudged,
+        tally.forked,
+        tally.standings[0],
+        tally.nested,
+        tally.standings[2],
     );
 }
 
@@ -375,7 +413,9 @@ fn chain(length: u64) -> (Heap, Vec<KeyTag>) {
         records: BTreeMap::new(),
         pins: BTreeMap::new(),
     };
-    let teams: Vec<KeyTag> = (0..length).map(|n| KeyTag::from_bytes([100 + n as u8; 32])).collect();
+    let teams: Vec<KeyTag> = (0..length)
+        .map(|n| KeyTag::from_bytes([100 + n as u8; 32]))
+        .collect();
     let mut entry = Member::leaf(leaf(0));
     for (n, team) in teams.iter().enumerate() {
         let record = TeamRecord {
@@ -408,7 +448,11 @@ fn teams_nested_32_deep_add_their_members_and_deeper_ones_do_not() {
         let judged = judge(&mut heap, team).unwrap();
         let counts = |standing| standing == Standing::Counts;
         assert_eq!(counts(model.standing(team, &leaf(0), 20)), depth <= 32);
-        assert_eq!(counts(judged.standing(&leaf(0), 20)), depth <= 32, "{depth}");
+        assert_eq!(
+            counts(judged.standing(&leaf(0), 20)),
+            depth <= 32,
+            "{depth}"
+        );
         assert_eq!(judged.current().contains(&leaf(0)), depth <= 32);
     }
 }

@@ -216,7 +216,10 @@ impl Judge<'_> {
         // of those would be nested too deep.
         let fits = |done: &&Arc<Judgement>| {
             self.stack.len() + done.height <= MAX_NESTING
-                && !self.stack.iter().any(|above| done.consulted.contains(above))
+                && !self
+                    .stack
+                    .iter()
+                    .any(|above| done.consulted.contains(above))
         };
         if let Some(done) = self.done.get(team).filter(fits) {
             return Ok((Some(Arc::clone(done)), Depends::MAX));

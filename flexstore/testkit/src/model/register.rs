@@ -58,13 +58,10 @@ impl Group {
             _ if self.is_team => false,
             Kind::Immutable => {
                 a.is_tombstone() && !b.is_tombstone()
-                    || one_author
-                        && a.is_tombstone() == b.is_tombstone()
-                        && a.stamp() < b.stamp()
+                    || one_author && a.is_tombstone() == b.is_tombstone() && a.stamp() < b.stamp()
             }
             Kind::Mutable => {
-                greater
-                    && (a.is_tombstone() || one_author && !(for_team && b.is_tombstone()))
+                greater && (a.is_tombstone() || one_author && !(for_team && b.is_tombstone()))
             }
             Kind::Versioned => greater && a.is_tombstone(),
         }

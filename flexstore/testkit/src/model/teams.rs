@@ -152,13 +152,7 @@ impl Teams {
         })
     }
 
-    fn belongs_through(
-        &self,
-        line: &[KeyTag],
-        key: &KeyTag,
-        team: KeyTag,
-        from: &Digest,
-    ) -> bool {
+    fn belongs_through(&self, line: &[KeyTag], key: &KeyTag, team: KeyTag, from: &Digest) -> bool {
         let Some(line) = Self::enter(line, team) else {
             return false;
         };
@@ -199,7 +193,10 @@ impl Teams {
         if !valid.contains(pin) {
             return Err(Unjudged::Missing);
         }
-        self.above(line, pin).last().copied().ok_or(Unjudged::Missing)
+        self.above(line, pin)
+            .last()
+            .copied()
+            .ok_or(Unjudged::Missing)
     }
 
     /// A record and those that it follows, up to the first.

@@ -61,14 +61,31 @@ macro_rules! tally {
 }
 
 tally!(
-    writes, removals, not_members, team_changes, forged_items, forged_team_records, relayed,
-    moved, mutated, restarts, counting, unjudged, void, displaced, restored, forks, acknowledged
+    writes,
+    removals,
+    not_members,
+    team_changes,
+    forged_items,
+    forged_team_records,
+    relayed,
+    moved,
+    mutated,
+    restarts,
+    counting,
+    unjudged,
+    void,
+    displaced,
+    restored,
+    forks,
+    acknowledged
 );
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let name = |kind| CollectionId::new(kind, "items").unwrap();
-        let ids: Vec<_> = [Kind::Immutable, Kind::Mutable, Kind::Versioned].map(name).into();
+        let ids: Vec<_> = [Kind::Immutable, Kind::Mutable, Kind::Versioned]
+            .map(name)
+            .into();
         let mut network = Network::new(seed, DEVICES, &ids[0]);
         let mut devices = Vec::new();
         for device in 0..DEVICES {
@@ -142,7 +159,13 @@ impl World {
             if team >= FLAT {
                 let within = self.teams[team - 1].tag();
                 let record = Some(self.firsts[&within]);
-                members.insert(self.below(2), Member { tag: within, record });
+                members.insert(
+                    self.below(2),
+                    Member {
+                        tag: within,
+                        record,
+                    },
+                );
             }
             let roster = roster(members, BTreeMap::new());
             let first = self.change(0, team, founders[team], roster, None);
@@ -192,7 +215,8 @@ impl World {
     }
 
     fn note(&mut self, node: usize, digest: &Digest) {
-        self.seen.extend(self.network.nodes[node].received.get(digest).cloned());
+        self.seen
+            .extend(self.network.nodes[node].received.get(digest).cloned());
     }
 
     pub(crate) fn act(&mut self, tally: &mut Tally) {
@@ -257,7 +281,11 @@ impl World {
         let (mut team, mut author) = (self.below(TEAMS + 1), self.below(LEAVES));
         let rows = self.rows(node);
         let removing = !rows.is_empty() && self.below(3) == 0;
-        let content = if removing { Content::Tombstone } else { self.text() };
+        let content = if removing {
+            Content::Tombstone
+        } else {
+            self.text()
+        };
         let mut tag = self.tag(collection, &content);
         if removing {
             // What is there.
@@ -334,7 +362,13 @@ impl World {
                 member.record = path.last().copied();
             }
         }
-        let made = self.change(device, team, author, roster(members, until), Some(head.digest));
+        let made = self.change(
+            device,
+            team,
+            author,
+            roster(members, until),
+            Some(head.digest),
+        );
         tally.team_changes += u64::from(made.is_some());
     }
 
@@ -358,10 +392,18 @@ impl World {
     /// Somebody with all keys signs whatever, and gives it to a device.
     fn forge_item(&mut self, device: usize, tally: &mut Tally) {
         let collection = self.below(3);
-        let content = if self.below(3) == 0 { Content::Tombstone } else { self.text() };
+        let content = if self.below(3) == 0 {
+            Content::Tombstone
+        } else {
+            self.text()
+        };
         let like = self.below(self.seen.len().max(1));
         let like = self.seen.get(like).map_or(0, |record| record.header().iat);
-        let iat = if self.below(3) == 0 { like + self.network.below(2) } else { self.any_time() };
+        let iat = if self.below(3) == 0 {
+            like + self.network.below(2)
+        } else {
+            self.any_time()
+        };
         let draft = Draft {
             collection: self.ids[collection].clone(),
             tag: self.tag(collection, &content),
@@ -378,7 +420,8 @@ impl World {
             _ => draft.sign_for(&self.teams[team], &self.leaves[author]),
         };
         let record = record.unwrap();
-        self.network.inject(self.devices[device].items[collection], &record);
+        self.network
+            .inject(self.devices[device].items[collection], &record);
         self.seen.push(record);
         tally.forged_items += 1;
     }
@@ -421,7 +464,9 @@ impl World {
             ant: ant.map(|ant| ant.digest()),
             iat,
         };
-        let record = draft.sign_for(&self.teams[team], &self.leaves[author]).unwrap();
+        let record = draft
+            .sign_for(&self.teams[team], &self.leaves[author])
+            .unwrap();
         self.seen.push(record.clone());
         if let Some(node) = self.devices[device].team {
             self.network.inject(node, &record);
@@ -478,7 +523,9 @@ impl World {
             all.push(device.team);
             all
         };
-        let pairs = nodes(&self.devices[a]).into_iter().zip(nodes(&self.devices[b]));
+        let pairs = nodes(&self.devices[a])
+            .into_iter()
+            .zip(nodes(&self.devices[b]));
         for (a, b) in pairs.collect::<Vec<_>>() {
             if let (Some(a), Some(b)) = (a, b)
                 && !self.network.connected(a, b)
@@ -518,7 +565,7 @@ impl World {
     }
 }
 
-fn roster(members: Vec<Member>, mut until: BTreeMap<KeyTag, u64>) -> Roster {
+pub(crate) fn roster(members: Vec<Member>, mut until: BTreeMap<KeyTag, u64>) -> Roster {
     until.retain(|tag, _| !members.iter().any(|member| member.tag == *tag));
     let sealed = (!members.is_empty()).then(|| Sealed {
         key: [7; 32],
@@ -531,7 +578,7 @@ fn roster(members: Vec<Member>, mut until: BTreeMap<KeyTag, u64>) -> Roster {
     }
 }
 
-fn content(roster: &Roster) -> Content {
+pub(crate) fn content(roster: &Roster) -> Content {
     Content::Plain {
         payload: roster.write().into(),
         cty: Some("json".into()),
