@@ -186,7 +186,7 @@ impl World {
                         return Err(format!("{row:?} counts, removed with until 0"));
                     }
                     let last = path[at..].iter().all(|later| {
-                        !later.lists(&row.author) && later.until.get(&row.author).is_none()
+                        !later.lists(&row.author) && !later.until.contains_key(&row.author)
                             || later.digest == record.digest
                     });
                     if last && time >= until.unwrap_or(u64::MAX).min(record.iat) {

@@ -147,7 +147,7 @@ impl World {
 
     pub(crate) fn found(&mut self, tally: &mut Tally) {
         let leaf = |n: usize| Member::leaf(self.leaves[n].tag());
-        let mut lists = vec![
+        let mut lists = [
             vec![leaf(0), leaf(1), leaf(2)],
             vec![leaf(1), leaf(2), leaf(4)],
             vec![leaf(3)],
