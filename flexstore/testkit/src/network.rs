@@ -253,10 +253,12 @@ impl Network {
             settings,
             ..
         } = &self.nodes[node];
+        // What the store said before is for a replica that is no more; opening may write.
+        self.take_progress(node);
         let replica = open(storage, id, settings);
         self.nodes[node].replica = replica;
         self.nodes[node].fsync = None;
-        self.take_progress(node);
+        self.drain_one(node);
     }
 
     /// Writes at a node, by its clock.

@@ -497,3 +497,39 @@ fn after_every_record_in_every_order_of_arrival_the_core_judges_as_the_words_say
         }
     }
 }
+
+#[test]
+fn a_judgement_is_not_remembered_for_where_it_would_be_another() {
+    let first = |n: u64, members: Vec<Member>, author: u64| TeamRecord {
+        digest: Digest::of(&n.to_le_bytes()),
+        ant: None,
+        iat: 10,
+        author: leaf(author),
+        members,
+        until: BTreeMap::new(),
+        key: None,
+    };
+    let within = |n: u64| Member {
+        tag: team(n),
+        record: Some(Digest::of(&n.to_le_bytes())),
+    };
+    // 0 was founded by somebody who belongs to it only through 2. For 2's sake nobody can tell
+    // who belongs to it, for its own one can; and 1 asks for both.
+    let records = [
+        first(0, vec![within(2)], 1),
+        first(1, vec![Member::leaf(leaf(0)), within(0), within(2)], 0),
+        first(2, vec![Member::leaf(leaf(1)), within(0)], 1),
+    ];
+    let mut heap = Heap {
+        records: BTreeMap::new(),
+        pins: BTreeMap::new(),
+    };
+    for (n, record) in (0..).zip(records) {
+        heap.records.insert(team(n), vec![Arc::new(record)]);
+    }
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(1));
+    let found = differences(&mut heap, &mut dice, &mut Tally::default());
+    assert_eq!(found, Ok(()));
+    let judged = judge(&mut heap, &team(1)).unwrap();
+    assert_eq!(judged.standing(&leaf(4), 20), Standing::Unjudged);
+}

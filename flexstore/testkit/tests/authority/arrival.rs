@@ -250,3 +250,56 @@ fn a_write_that_failed_does_not_come_with_a_team_record() {
     let shown = register.find(&Digest::of(b"word").tag(), owner, Selection::Latest);
     assert_eq!(shown.unwrap(), None);
 }
+
+#[test]
+fn what_a_start_displaces_rests_from_then_on() {
+    let mut network = Network::new(1, 1, &id(Kind::Mutable));
+    network.now = NOW;
+    let team_node = network.add_beside(0, &CollectionId::team());
+    let first = record(9, 1, None, 10, &[leaf(1), leaf(2)], &[]);
+    let removal = record(9, 1, Some(&first), 8, &[leaf(1)], &[(2, 0)]);
+    let undone = record(9, 2, Some(&first), 9, &[leaf(2)], &[(1, 0)]);
+    network.inject(team_node, &first);
+    network.inject(team_node, &undone);
+    let (item, tombstone) = (
+        item(Kind::Mutable, 9, 2, 7, Some("one")),
+        item(Kind::Mutable, 9, 1, 6, None),
+    );
+    network.inject(0, &item);
+    network.inject(0, &tombstone);
+    assert!(network.run(1000));
+    let set = |network: &Network| {
+        let index = network.nodes[0].replica.index();
+        [&item, &tombstone].map(|record| index.contains(&record.stamp()))
+    };
+    assert_eq!(
+        set(&network),
+        [true, true],
+        "the junior's branch is all there is"
+    );
+    // The store has the senior's branch, and crashes before anybody is told.
+    network.inject(team_node, &removal);
+    network.restart(0);
+    assert!(network.run(1000));
+    assert_eq!(set(&network), [false, true]);
+    let resting = network.nodes[0].replica.register().resting(&item.digest());
+    assert!(resting.unwrap().unwrap().since >= NOW);
+    let later = network.now + 1;
+    assert_eq!(network.nodes[0].replica.free_rested(later).unwrap(), 0);
+}
+
+#[test]
+fn until_0_is_final_also_for_one_who_is_added_again() {
+    for kind in KINDS {
+        let first = record(9, 1, None, 10, &[leaf(1), leaf(2)], &[]);
+        let removal = record(9, 1, Some(&first), 8, &[leaf(1)], &[(2, 0)]);
+        let records = [
+            record(9, 1, Some(&removal), 7, &[leaf(1), leaf(2)], &[]),
+            item(kind, 9, 2, 9, Some("one")),
+            item(kind, 9, 2, 6, None),
+            removal,
+            first,
+        ];
+        all_orders_show_what_the_words_say(kind, &records, None);
+    }
+}
