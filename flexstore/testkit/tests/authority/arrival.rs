@@ -303,3 +303,18 @@ fn until_0_is_final_also_for_one_who_is_added_again() {
         all_orders_show_what_the_words_say(kind, &records, None);
     }
 }
+
+#[test]
+fn what_a_removed_key_signed_later_displaces_nothing_of_what_it_signed_before() {
+    for kind in KINDS {
+        let first = record(9, 1, None, 10, &[leaf(1), leaf(2)], &[]);
+        let records = [
+            item(kind, 9, 2, 8, Some("before")),
+            item(kind, 9, 2, 5, Some("after")),
+            item(kind, 9, 2, 4, None),
+            record(9, 1, Some(&first), 6, &[leaf(1)], &[(2, NOW - 7)]),
+            first,
+        ];
+        all_orders_show_what_the_words_say(kind, &records, None);
+    }
+}

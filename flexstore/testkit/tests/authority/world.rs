@@ -253,7 +253,7 @@ impl World {
     }
 
     fn name(&mut self) -> Tag {
-        Tag::new(["one", "two"][self.below(2)]).unwrap()
+        Tag::new(["one", "one", "one", "two"][self.below(4)]).unwrap()
     }
 
     fn text(&mut self) -> Content {
