@@ -7,7 +7,7 @@
 //!
 //! | kind | a displaces b, where |
 //! |---|---|
-//! | all | a counts; or neither does and both are of one author |
+//! | all | both are by members of a team, or both by the owner's key alone; and a counts, or neither does and both are of one author |
 //! | immutable | a is a tombstone and b an item; or, of one author, both are items or both tombstones and a is earlier |
 //! | mutable | a is later, and is a tombstone, or of the same author |
 //! | versioned | a is a tombstone and later |
@@ -29,6 +29,10 @@
 //!     Input::Received { session, message: Checked::Records(records) } // nobody has checked them
 //! }
 //! ```
+//!
+//! A team's key alone proves nothing. Where no Team records tell that it is a team's, what it signs
+//! counts; so it must not displace what members signed, or a former member who kept the key could
+//! delete a team's items from every relay without Team records.
 //!
 //! Of an owner that is a team, a tombstone outlives its author's later item: otherwise another
 //! author's earlier item would stand or fall with the order of arrival.
@@ -57,7 +61,7 @@ pub struct Contender {
 pub fn displaces(kind: Kind, a: &Contender, b: &Contender) -> bool {
     let register = a.author == b.author;
     let counts = a.standing == Standing::Counts;
-    if !counts && (!register || b.standing == Standing::Counts) {
+    if a.team != b.team || !counts && (!register || b.standing == Standing::Counts) {
         return false;
     }
     let later = a.stamp > b.stamp;
@@ -118,8 +122,8 @@ mod tests {
                     iat,
                     digest: Digest::from_bytes([digest; 32]),
                 },
-                // A single key is its own only author, and counts.
-                author: KeyTag::from_bytes([if team { author } else { 0 }; 32]),
+                // A single key is its own only author.
+                author: KeyTag::from_bytes([if team { author + 1 } else { 0 }; 32]),
                 tombstone,
                 team,
                 standing: if counts || !team {
@@ -131,15 +135,14 @@ mod tests {
         )
     }
 
-    /// Records of one owner, each with a digest of its own.
+    /// Records of one owner, each with a digest of its own. Some are by its key alone, and all of
+    /// those count, or none does.
     fn contenders() -> impl Strategy<Value = Vec<Contender>> {
-        (any::<bool>(), prop::collection::vec(contender(), 1..9)).prop_map(|(team, mut all)| {
+        (any::<bool>(), prop::collection::vec(contender(), 1..9)).prop_map(|(counts, mut all)| {
             for (i, one) in (0u8..).zip(&mut all) {
                 one.stamp.digest = Digest::from_bytes([i.wrapping_mul(151); 32]);
-                one.team = team;
-                if !team {
-                    one.author = KeyTag::from_bytes([0; 32]);
-                    one.standing = Standing::Counts;
+                if !one.team && !counts {
+                    one.standing = Standing::Void;
                 }
             }
             all

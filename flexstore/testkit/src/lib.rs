@@ -2,5 +2,6 @@
 //! time and faults, seeded and replayable, and conformance suites.
 #![forbid(unsafe_code)]
 
+pub mod model;
 pub mod network;
 pub mod storage;

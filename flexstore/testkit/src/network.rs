@@ -3,17 +3,22 @@
 //! the seed.
 //!
 //! Every message is encoded, carried as bytes, decoded and verified, as over a real link.
+//!
+//! A node is one replica of one collection. Several may share a store, as on a real device; they
+//! then crash together, and what the one of the Team collection learns is told to the others.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use flexstore_core::authority::TeamRecord;
 use flexstore_core::storage::{MemoryStorage, Progress, Storage};
 use flexstore_core::sync::{
-    Input, Keys, Output, Replica, SessionId, Settings, Ticket, Update, WriteError, Writing, Written,
+    Input, Keys, MAX_AHEAD_MS, Output, Replica, SessionId, Settings, Ticket, Update, WriteError,
+    Writing, Written,
 };
-use flexstore_core::wire::{CloseReason, Message, RefusalReason};
-use flexstore_core::{CollectionId, Verified};
+use flexstore_core::wire::{Checked, CloseReason, Filter, Message, RefusalReason, Summary};
+use flexstore_core::{CollectionId, Digest, KeyTag, Verified};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
@@ -27,6 +32,10 @@ pub struct Node {
     settings: Settings,
     /// What is added to the network's time to give this node's clock, in ms.
     pub skew: i64,
+    /// The first node of this one's store; itself, unless it was added beside another.
+    pub home: usize,
+    /// Every record that it wrote, or that it was sent and had to take.
+    pub received: BTreeMap<Digest, Verified>,
     /// Changes that the app was told of.
     pub updates: Vec<Update>,
     /// Writes that the app was told are durable.
@@ -96,7 +105,27 @@ impl Network {
 
     /// Adds a node with an empty store.
     pub fn add(&mut self, id: &CollectionId, settings: Settings) -> usize {
-        let storage = Arc::new(MemoryStorage::new());
+        let home = self.nodes.len();
+        self.push(home, Arc::new(MemoryStorage::new()), id, settings)
+    }
+
+    /// Adds a node for another collection in the store of one that is there.
+    pub fn add_beside(&mut self, node: usize, id: &CollectionId) -> usize {
+        let there = &self.nodes[node];
+        let (home, skew, settings) = (there.home, there.skew, there.settings.clone());
+        let storage = Arc::clone(&there.storage);
+        let added = self.push(home, storage, id, settings);
+        self.nodes[added].skew = skew;
+        added
+    }
+
+    fn push(
+        &mut self,
+        home: usize,
+        storage: Arc<MemoryStorage>,
+        id: &CollectionId,
+        settings: Settings,
+    ) -> usize {
         let progress: Arc<Mutex<Vec<Progress>>> = Arc::default();
         let sink = Arc::clone(&progress);
         storage.watch(Box::new(move |progress| {
@@ -112,6 +141,8 @@ impl Network {
             id: id.clone(),
             settings,
             skew: 0,
+            home,
+            received: BTreeMap::new(),
             updates: Vec::new(),
             stored: Vec::new(),
             refused: Vec::new(),
@@ -192,8 +223,21 @@ impl Network {
         }
     }
 
-    /// Crashes a node and starts it again on what its store holds.
+    /// Crashes a node, and all that share its store, and starts them again on what that holds.
     pub fn restart(&mut self, node: usize) {
+        let home = self.nodes[node].home;
+        for node in self.housemates(home) {
+            self.restart_one(node);
+        }
+    }
+
+    /// The nodes of one store.
+    fn housemates(&self, home: usize) -> Vec<usize> {
+        let all = 0..self.nodes.len();
+        all.filter(|node| self.nodes[*node].home == home).collect()
+    }
+
+    fn restart_one(&mut self, node: usize) {
         let sessions: Vec<SessionId> = self
             .pipes
             .iter()
@@ -209,10 +253,12 @@ impl Network {
             settings,
             ..
         } = &self.nodes[node];
+        // What the store said before is for a replica that is no more; opening may write.
+        self.take_progress(node);
         let replica = open(storage, id, settings);
         self.nodes[node].replica = replica;
         self.nodes[node].fsync = None;
-        self.take_progress(node);
+        self.drain_one(node);
     }
 
     /// Writes at a node, by its clock.
@@ -228,12 +274,35 @@ impl Network {
         let now = self.clock(node);
         let written = self.nodes[node].replica.write(now, writing, keys);
         self.drain(node);
+        if let Ok(written) = &written
+            && let Ok(Some(record)) = self.nodes[node]
+                .replica
+                .register()
+                .record(&written.stamp.digest)
+        {
+            self.nodes[node].received.insert(record.digest(), record);
+        }
         written
+    }
+
+    /// Pins a record of a team at a node of the Team collection.
+    pub fn pin(&mut self, node: usize, team: &KeyTag, record: &Digest) {
+        self.nodes[node].replica.pin(team, record);
+        self.drain(node);
+        self.tell_housemates(node);
     }
 
     /// Hands a node a record as if a peer had sent it, over a session of its own.
     pub fn inject(&mut self, node: usize, record: &Verified) {
-        let message = Message::Records(vec![record.text().clone()]);
+        if let Some(reason) = self.offer(node, record.text().clone()) {
+            self.nodes[node].closed.push(reason);
+        }
+    }
+
+    /// Hands a node whatever bytes in place of a record's, over a session of its own, and tells
+    /// why it was closed, if it was.
+    pub fn offer(&mut self, node: usize, text: Bytes) -> Option<CloseReason> {
+        let message = Message::Records(vec![text]);
         self.sessions += 1;
         let session = SessionId(self.sessions);
         let now = self.clock(node);
@@ -242,8 +311,8 @@ impl Network {
             newest: 1,
             collection: self.nodes[node].id.clone(),
             replica: [0xee; 16],
-            filter: flexstore_core::wire::Filter::default(),
-            summary: flexstore_core::wire::Summary::default(),
+            filter: Filter::default(),
+            summary: Summary::default(),
         };
         self.nodes[node].replica.handle(
             now,
@@ -252,17 +321,44 @@ impl Network {
                 opens: false,
             },
         );
+        let mut violation = None;
         for message in [open, message] {
-            if let Ok(message) = message.check(&mut self.random) {
-                self.nodes[node]
-                    .replica
-                    .handle(now, Input::Received { session, message });
+            match message.check(&mut self.random) {
+                Ok(message) => self.hand(node, session, message),
+                Err(error) => violation = Some(error.reason()),
             }
         }
         self.nodes[node]
             .replica
             .handle(now, Input::Disconnected(session));
+        let before = self.nodes[node].closed.len();
         self.drain(node);
+        violation.or_else(|| self.nodes[node].closed.drain(before..).next())
+    }
+
+    /// Hands a node a message, and notes the records that it has to take.
+    fn hand(&mut self, node: usize, session: SessionId, message: Checked) {
+        let now = self.clock(node);
+        let Node {
+            received,
+            id,
+            replica,
+            ..
+        } = &mut self.nodes[node];
+        if let Checked::Records(records) = &message {
+            let ours = |record: &&Verified| record.header().collection == *id;
+            let takes = |record: &&Verified| {
+                let header = record.header();
+                header.iat <= now + MAX_AHEAD_MS
+                    && (!id.is_credential() || header.tag == header.owner.tag())
+                    && (!id.is_team() || TeamRecord::of(record).is_ok())
+            };
+            // A record of another collection ends the session, so nothing after it is taken.
+            for record in records.iter().take_while(ours).filter(takes) {
+                received.insert(record.digest(), record.clone());
+            }
+        }
+        replica.handle(now, Input::Received { session, message });
     }
 
     /// Does what is due next: a frame that arrives, an fsync that ends, a time-out. `false` when
@@ -281,6 +377,10 @@ impl Network {
         let Some((at, what, i)) = frames.chain(fsyncs).min() else {
             return self.time_out();
         };
+        // What is long due, as the next slice of what is judged anew, comes between the others.
+        if self.next_timeout().is_some_and(|(due, _)| due < self.now) && self.below(2) == 0 {
+            return self.time_out();
+        }
         self.now = self.now.max(at);
         if what == 1 {
             self.nodes[i].fsync = None;
@@ -293,15 +393,12 @@ impl Network {
         }
         let (session, to) = (self.pipes[i].session, self.pipes[i].to);
         if let Some((_, frame)) = self.pipes[i].frames.pop_front() {
-            let now = self.clock(to);
             let checked = Message::decode(&frame)
                 .map_err(flexstore_core::wire::Violation::from)
                 .and_then(|(_, message)| message.check(&mut self.random));
             match checked {
                 Ok(message) => {
-                    self.nodes[to]
-                        .replica
-                        .handle(now, Input::Received { session, message });
+                    self.hand(to, session, message);
                     self.drain(to);
                 }
                 Err(violation) => {
@@ -315,11 +412,7 @@ impl Network {
 
     /// Goes on to the next time-out of a node, if one has any.
     fn time_out(&mut self) -> bool {
-        let due = self.nodes.iter().enumerate().filter_map(|(i, node)| {
-            let at = node.replica.next_timeout()?;
-            Some((at.saturating_add_signed(-node.skew), i))
-        });
-        let Some((at, i)) = due.min() else {
+        let Some((at, i)) = self.next_timeout() else {
             return false;
         };
         self.now = self.now.max(at);
@@ -327,6 +420,14 @@ impl Network {
         self.nodes[i].replica.handle(now, Input::Timeout);
         self.drain(i);
         true
+    }
+
+    fn next_timeout(&self) -> Option<(u64, usize)> {
+        let due = self.nodes.iter().enumerate().filter_map(|(i, node)| {
+            let at = node.replica.next_timeout()?;
+            Some((at.saturating_add_signed(-node.skew), i))
+        });
+        due.min()
     }
 
     /// Steps until nothing is left to do, at most `limit` times; whether that was enough.
@@ -343,6 +444,25 @@ impl Network {
     }
 
     fn drain(&mut self, node: usize) {
+        let updates = self.nodes[node].updates.len();
+        self.drain_one(node);
+        if self.nodes[node].id.is_team() && self.nodes[node].updates.len() > updates {
+            self.tell_housemates(node);
+        }
+    }
+
+    /// New Team records or pins are in a store: the replicas of its other collections look.
+    fn tell_housemates(&mut self, node: usize) {
+        for other in self.housemates(self.nodes[node].home) {
+            if other != node {
+                let now = self.clock(other);
+                self.nodes[other].replica.handle(now, Input::TeamsChanged);
+                self.drain_one(other);
+            }
+        }
+    }
+
+    fn drain_one(&mut self, node: usize) {
         while let Some(output) = self.nodes[node].replica.poll() {
             match output {
                 Output::Send { session, message } => self.carry(node, session, &message),

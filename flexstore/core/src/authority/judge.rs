@@ -56,6 +56,8 @@ pub struct Judgement {
     leaves_path_at: BTreeMap<Digest, usize>,
     incomplete: bool,
     consulted: BTreeSet<KeyTag>,
+    /// How many levels of teams are within it.
+    height: usize,
 }
 
 impl Judgement {
@@ -72,6 +74,7 @@ impl Judgement {
             leaves_path_at: BTreeMap::new(),
             incomplete: true,
             consulted: BTreeSet::new(),
+            height: 0,
         }
     }
 
@@ -213,7 +216,7 @@ pub fn judge(teams: &mut dyn Teams, team: &KeyTag) -> Result<Judgement, StorageE
 
 struct Judge<'a> {
     teams: &'a mut dyn Teams,
-    /// Judged whatever was on the stack.
+    /// Judged whatever of others was on the stack.
     done: BTreeMap<KeyTag, Arc<Judgement>>,
     /// The teams being judged, each for the sake of the one before. They add nothing to those
     /// after, so a cycle of teams adds nobody.
@@ -233,17 +236,28 @@ struct Bench {
     pinned: BTreeSet<usize>,
     nested: BTreeMap<KeyTag, Option<Arc<Judgement>>>,
     depends: Depends,
+    consulted: BTreeSet<KeyTag>,
+    height: usize,
 }
 
 impl Judge<'_> {
     fn team(&mut self, team: &KeyTag) -> Result<(Option<Arc<Judgement>>, Depends), StorageError> {
-        if let Some(done) = self.done.get(team) {
+        // A judgement would be another where a team that it consulted waits for it, or where some
+        // of those would be nested too deep.
+        let fits = |done: &&Arc<Judgement>| {
+            self.stack.len() + done.height <= MAX_NESTING
+                && !self
+                    .stack
+                    .iter()
+                    .any(|above| done.consulted.contains(above))
+        };
+        if let Some(done) = self.done.get(team).filter(fits) {
             return Ok((Some(Arc::clone(done)), Depends::MAX));
         }
         if let Some(at) = self.stack.iter().position(|above| above == team) {
             return Ok((None, at));
         }
-        if self.stack.len() == MAX_NESTING || self.looks > MAX_LOOKS {
+        if self.stack.len() > MAX_NESTING || self.looks > MAX_LOOKS {
             return Ok((None, 0));
         }
         self.consulted.insert(*team);
@@ -257,12 +271,18 @@ impl Judge<'_> {
             pinned: BTreeSet::new(),
             nested: BTreeMap::new(),
             depends: Depends::MAX,
+            consulted: BTreeSet::new(),
+            height: 0,
         };
         let depth = self.stack.len();
         self.stack.push(*team);
         let judgement = self.try_team(team, &mut bench);
         self.stack.pop();
-        let judgement = Arc::new(judgement?);
+        let judgement = Arc::new(Judgement {
+            consulted: bench.consulted,
+            height: bench.height,
+            ..judgement?
+        });
         if bench.depends >= depth {
             self.done.insert(*team, Arc::clone(&judgement));
             bench.depends = Depends::MAX;
@@ -471,6 +491,11 @@ impl Judge<'_> {
         }
         let (found, depends) = self.team(team)?;
         bench.depends = bench.depends.min(depends);
+        bench.consulted.insert(*team);
+        if let Some(within) = &found {
+            bench.consulted.extend(&within.consulted);
+            bench.height = bench.height.max(within.height + 1);
+        }
         bench.nested.insert(*team, found.clone());
         Ok(found)
     }
@@ -540,7 +565,10 @@ impl Judge<'_> {
             for member in &head.members {
                 if member.record.is_none() {
                     out.current.insert(member.tag);
-                } else if let Some(within) = self.nested(&member.tag, bench)? {
+                } else if let Some(since) = member.record
+                    && let Some(within) = self.nested(&member.tag, bench)?
+                    && within.leaves_path_at.contains_key(&since)
+                {
                     out.current.extend(within.current.iter().copied());
                 }
             }
@@ -599,6 +627,7 @@ fn spans(path: &[Arc<TeamRecord>]) -> BTreeMap<KeyTag, Presence> {
         /// Start of the gap that is open, and when it was opened.
         out: Option<(u64, u64)>,
         never: bool,
+        joined: bool,
     }
     let mut courses: BTreeMap<KeyTag, Course> = BTreeMap::new();
     let mut listed: BTreeSet<KeyTag> = BTreeSet::new();
@@ -606,6 +635,7 @@ fn spans(path: &[Arc<TeamRecord>]) -> BTreeMap<KeyTag, Presence> {
         let now: BTreeSet<KeyTag> = record.members.iter().map(|member| member.tag).collect();
         for tag in now.difference(&listed) {
             let course = courses.entry(*tag).or_default();
+            course.joined = true;
             if let Some((start, _)) = course.out.take() {
                 course.gaps.push((start, record.iat));
             }
@@ -614,11 +644,11 @@ fn spans(path: &[Arc<TeamRecord>]) -> BTreeMap<KeyTag, Presence> {
             courses.entry(*tag).or_default().out = Some((record.iat, record.iat));
         }
         for (tag, &until) in &record.until {
-            if let Some(course) = courses.get_mut(tag) {
-                course.never |= until == 0;
-                if let Some((start, opened)) = &mut course.out {
-                    *start = until.min(*opened);
-                }
+            // Also of somebody who is listed only later: 0 is final.
+            let course = courses.entry(*tag).or_default();
+            course.never |= until == 0;
+            if let Some((start, opened)) = &mut course.out {
+                *start = until.min(*opened);
             }
         }
         listed = now;
@@ -632,6 +662,7 @@ fn spans(path: &[Arc<TeamRecord>]) -> BTreeMap<KeyTag, Presence> {
     };
     courses
         .into_iter()
+        .filter(|(_, course)| course.joined)
         .map(|(tag, course)| (tag, presence(course)))
         .collect()
 }

@@ -81,8 +81,14 @@ impl Replica {
         self.authority.standing(owner, author, iat)
     }
 
-    /// Team records changed: judges anew whom it concerns.
+    /// Team records changed: begins to judge anew whom it concerns.
     pub(super) fn heed_changes(&mut self, now: u64) -> Result<(), StorageError> {
+        self.note_concerned()?;
+        self.judge_slice(now)
+    }
+
+    /// Whom new Team records concern is to be judged anew.
+    fn note_concerned(&mut self) -> Result<(), StorageError> {
         if self.register.id().is_team() {
             return Ok(());
         }
@@ -103,10 +109,12 @@ impl Replica {
                 self.judging.schedule(owner);
             }
         }
-        self.judge_slice(now)
+        Ok(())
     }
 
-    /// Reads how far changes of Team records were heeded when the collection was last open.
+    /// Reads how far changes of Team records were heeded when the collection was last open. The
+    /// judging itself waits for the first time-out: only then is it known what time it is, and so
+    /// from when on rests what is displaced.
     pub(super) fn resume_judging(&mut self) -> Result<(), StorageError> {
         let storage = self.register.storage();
         self.judging.next = if self.register.id().is_team() {
@@ -114,7 +122,7 @@ impl Replica {
         } else {
             heeded(&**storage, self.register.place())?
         };
-        self.heed_changes(0)
+        self.note_concerned()
     }
 
     /// Judges a slice of the rows anew.

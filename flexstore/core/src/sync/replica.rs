@@ -501,7 +501,9 @@ impl Replica {
         match admit(self.register.id().kind(), &there, &row.contender()) {
             Admission::Displaced { by } => {
                 let successor = group[by].stamp.digest;
-                if self.register.resting(&row.stamp.digest)?.is_none() {
+                // A write that fails leaves nothing that a Team record could bring back.
+                let fails = origin == Origin::Written && group[by].tombstone;
+                if !fails && self.register.resting(&row.stamp.digest)?.is_none() {
                     let resting = Resting {
                         since: now,
                         successor,
