@@ -12,7 +12,7 @@ mod presence;
 mod store;
 mod team;
 
-pub use judge::{Judgement, MAX_LOOKS, MAX_NESTING, Teams, judge};
+pub use judge::{Judgement, MAX_LOOKS, MAX_LOOKS_IN_ALL, MAX_NESTING, Teams, judge};
 pub use presence::Presence;
 pub use store::{Authority, pins};
 pub(crate) use store::{changes_since, heeded, note_change, note_heeded, pin};
@@ -37,6 +37,4 @@ pub enum Unjudged {
     Missing,
     /// There are several first records, and none is pinned.
     Rivals,
-    /// Teams within teams are so many that judging was given up.
-    Tangled,
 }

@@ -19,9 +19,12 @@ use crate::{Digest, KeyTag};
 
 /// How deep teams within teams are followed; deeper ones add nobody.
 pub const MAX_NESTING: usize = 32;
-/// How much work one judgement may be, in looks at a member; a team that takes more is
-/// [`Unjudged::Tangled`].
-pub const MAX_LOOKS: usize = 1 << 24;
+/// How much work one team within a team may be, in looks at a member. Of one that takes more, such
+/// as a thicket of teams that all list each other, nobody can tell who belongs to it; the other
+/// members of the team around are none the worse.
+pub const MAX_LOOKS: usize = 1 << 20;
+/// How much work all of them may be.
+pub const MAX_LOOKS_IN_ALL: usize = 1 << 24;
 
 /// Where Team records and pins come from.
 pub trait Teams {
@@ -203,12 +206,13 @@ pub fn judge(teams: &mut dyn Teams, team: &KeyTag) -> Result<Judgement, StorageE
         done: BTreeMap::new(),
         stack: Vec::new(),
         looks: 0,
+        looks_in_all: 0,
         consulted: BTreeSet::new(),
     };
     let (found, _) = judge.team(team)?;
     let mut judgement = match found {
-        Some(judgement) if judge.looks <= MAX_LOOKS => Arc::unwrap_or_clone(judgement),
-        _ => Judgement::unjudged(Unjudged::Tangled),
+        Some(judgement) => Arc::unwrap_or_clone(judgement),
+        None => Judgement::unjudged(Unjudged::Missing),
     };
     judgement.consulted = judge.consulted;
     Ok(judgement)
@@ -222,6 +226,7 @@ struct Judge<'a> {
     /// after, so a cycle of teams adds nobody.
     stack: Vec<KeyTag>,
     looks: usize,
+    looks_in_all: usize,
     consulted: BTreeSet<KeyTag>,
 }
 
@@ -238,9 +243,20 @@ struct Bench {
     depends: Depends,
     consulted: BTreeSet<KeyTag>,
     height: usize,
+    /// A team within it was too much work.
+    tangled: bool,
 }
 
 impl Judge<'_> {
+    fn look(&mut self, looks: usize) {
+        self.looks += looks;
+        self.looks_in_all += looks;
+    }
+
+    const fn is_too_much(&self) -> bool {
+        self.looks > MAX_LOOKS || self.looks_in_all > MAX_LOOKS_IN_ALL
+    }
+
     fn team(&mut self, team: &KeyTag) -> Result<(Option<Arc<Judgement>>, Depends), StorageError> {
         // A judgement would be another where a team that it consulted waits for it, or where some
         // of those would be nested too deep.
@@ -257,7 +273,7 @@ impl Judge<'_> {
         if let Some(at) = self.stack.iter().position(|above| above == team) {
             return Ok((None, at));
         }
-        if self.stack.len() > MAX_NESTING || self.looks > MAX_LOOKS {
+        if self.stack.len() > MAX_NESTING || self.is_too_much() {
             return Ok((None, 0));
         }
         self.consulted.insert(*team);
@@ -273,6 +289,7 @@ impl Judge<'_> {
             depends: Depends::MAX,
             consulted: BTreeSet::new(),
             height: 0,
+            tangled: false,
         };
         let depth = self.stack.len();
         self.stack.push(*team);
@@ -420,7 +437,7 @@ impl Judge<'_> {
         bench: &mut Bench,
     ) -> Result<usize, StorageError> {
         let mut best = usize::MAX;
-        self.looks += record.members.len();
+        self.look(record.members.len());
         for member in &record.members {
             let place = places.get(&member.tag).copied();
             let rank = if member.record.is_none() {
@@ -447,7 +464,7 @@ impl Judge<'_> {
         record: &TeamRecord,
         bench: &mut Bench,
     ) -> Result<bool, StorageError> {
-        self.looks += record.members.len();
+        self.look(record.members.len());
         if record
             .members
             .iter()
@@ -489,7 +506,15 @@ impl Judge<'_> {
         if let Some(known) = bench.nested.get(team) {
             return Ok(known.clone());
         }
-        let (found, depends) = self.team(team)?;
+        let outermost = self.stack.len() == 1;
+        if outermost {
+            self.looks = 0;
+        }
+        let (mut found, depends) = self.team(team)?;
+        if outermost && self.is_too_much() {
+            found = None;
+            bench.tangled = true;
+        }
         bench.depends = bench.depends.min(depends);
         bench.consulted.insert(*team);
         if let Some(within) = &found {
@@ -518,7 +543,7 @@ impl Judge<'_> {
             .collect();
         for (i, record) in out.path.clone().iter().enumerate() {
             for member in &record.members {
-                self.looks += 1;
+                self.look(1);
                 let Some(since) = member.record else {
                     out.last.insert(member.tag, i);
                     continue;
@@ -530,7 +555,7 @@ impl Judge<'_> {
                 let Some(&from) = within.leaves_path_at.get(&since) else {
                     continue;
                 };
-                self.looks += within.last.len();
+                self.look(within.last.len());
                 let belonging = within.last.iter().filter(|(_, last)| **last >= from);
                 out.last.extend(belonging.map(|(key, _)| (*key, i)));
             }
@@ -554,7 +579,7 @@ impl Judge<'_> {
             let Some(within) = self.nested(&team, bench)? else {
                 continue;
             };
-            self.looks += within.leaves.len();
+            self.look(within.leaves.len());
             for (key, presence) in &within.leaves {
                 let through = presence.and(&out.members[&team]);
                 let leaf = out.leaves.entry(*key).or_default();
@@ -573,6 +598,7 @@ impl Judge<'_> {
                 }
             }
         }
+        out.incomplete |= bench.tangled;
         // Where each branch leaves the path, from the root down.
         let on_path: BTreeMap<usize, usize> =
             path.iter().enumerate().map(|(i, at)| (*at, i)).collect();

@@ -254,3 +254,28 @@ fn the_order_of_arrival_does_not_enter() {
         assert_eq!(book.judge(T).fingerprint(), expected);
     }
 }
+
+#[test]
+fn a_thicket_of_teams_harms_only_those_who_come_through_it() {
+    const THICKET: std::ops::Range<u8> = 110..122;
+    let mut book = Book::default();
+    let before = book.first((T, A), 10, &[leaf(A), leaf(B)]);
+    // Each of twelve teams lists all others, and B adds one of them.
+    let mut firsts = Vec::new();
+    for team in THICKET {
+        firsts.push(book.first((team, B), 5, &[leaf(B)]));
+    }
+    for (team, first) in THICKET.zip(firsts.clone()) {
+        let others = THICKET.zip(&firsts).filter(|(other, _)| *other != team);
+        let mut members: Vec<_> = others.map(|(other, first)| nested(other, *first)).collect();
+        members.push(leaf(X));
+        members.push(leaf(B));
+        book.then((team, B), first, 6, &members);
+    }
+    let members = [leaf(A), leaf(B), nested(THICKET.start, firsts[0])];
+    let head = book.then((T, B), before, 20, &members);
+    let judged = book.judge(T);
+    assert_eq!(judged.head().unwrap().digest, head);
+    assert_eq!(judged.standing(&tag(A), 30), Counts);
+    assert_eq!(judged.standing(&tag(X), 30), NotJudged);
+}
