@@ -143,26 +143,19 @@ impl<K: CollectionKind> Collection<K> {
     fn signers_of(&self, who: &Who) -> Result<Signers, StoreError> {
         let keyring = self.peer.keyring();
         let defaults = keyring.defaults();
-        let owner = who.owner.or(match who.author {
-            // Whose an author's items are was said for the default author.
-            Some(author) if defaults.author != Some(author) => None,
-            _ => defaults.owner,
-        });
-        let author = match (who.author.or(defaults.author), &owner) {
-            (Some(tag), _) if who.author.is_some() => keyring.get(&tag),
-            (_, Some(owner)) if keyring.get(owner).is_none() => {
-                let member = keyring.member(owner)?;
-                member.or_else(|| defaults.author.and_then(|tag| keyring.get(&tag)))
-            }
+        let owner = who.owner.or(defaults.owner);
+        let author = match (who.author, defaults.author) {
             (Some(tag), _) => keyring.get(&tag),
-            (None, _) => None,
+            (None, default) => {
+                let itself = owner.and_then(|owner| keyring.get(&owner));
+                let member = owner.map(|owner| keyring.member(&owner)).transpose()?;
+                let default = || default.and_then(|tag| keyring.get(&tag));
+                itself.or(member.flatten()).or_else(default)
+            }
         };
         let author: Arc<KeySet> = author.ok_or(StoreError::NoKeys)?;
         let owner = owner.filter(|owner| *owner != author.tag());
         let signing = |owner: KeyTag| {
-            if let Some(set) = keyring.get(&owner) {
-                return Ok(set.signing().clone());
-            }
             let keys = keyring.team(&owner)?;
             Ok::<_, StoreError>(keys.ok_or(StoreError::NoKeys)?.signing().clone())
         };
@@ -212,7 +205,8 @@ impl<K: CollectionKind> Store<'_, K> {
         self
     }
 
-    /// Signed by this held key set and not the default one.
+    /// Signed by this held key set and not by the default one. The owner stays the default one, if
+    /// there is one: name the author as owner for an item of the key alone.
     pub const fn author(mut self, author: KeyTag) -> Self {
         self.who.author = Some(author);
         self
@@ -305,7 +299,8 @@ impl<K: CollectionKind> Store<'_, K> {
 }
 
 impl<K: CollectionKind> Remove<'_, K> {
-    /// Signed by this held key set and not the default one.
+    /// Signed by this held key set and not by the default one. The owner stays the default one, if
+    /// there is one: name the author as owner for an item of the key alone.
     pub const fn author(mut self, author: KeyTag) -> Self {
         self.who.author = Some(author);
         self
