@@ -1,7 +1,8 @@
-//! The five acts, in order.
+//! The eight acts.
 
 pub(crate) mod crash;
 pub(crate) mod history;
 pub(crate) mod offline;
+pub(crate) mod people;
 pub(crate) mod share;
 pub(crate) mod stranger;

@@ -7,6 +7,8 @@
 
 mod acts;
 mod cities;
+mod disk;
+mod people;
 mod relay;
 mod report;
 mod stage;
@@ -118,5 +120,6 @@ async fn play(records: u32, place: &Place, report: &mut Report) -> Result<()> {
     acts::history::play(&stage, report).await?;
     acts::stranger::play(&stage, place, report).await?;
     acts::crash::play(&mut stage, report).await?;
+    let _cast = acts::people::play(&stage, place, report).await?;
     stage.clear().await
 }
