@@ -6,3 +6,4 @@ pub(crate) mod offline;
 pub(crate) mod people;
 pub(crate) mod share;
 pub(crate) mod stranger;
+pub(crate) mod team;

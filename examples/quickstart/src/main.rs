@@ -120,6 +120,7 @@ async fn play(records: u32, place: &Place, report: &mut Report) -> Result<()> {
     acts::history::play(&stage, report).await?;
     acts::stranger::play(&stage, place, report).await?;
     acts::crash::play(&mut stage, report).await?;
-    let _cast = acts::people::play(&stage, place, report).await?;
+    let mut cast = acts::people::play(&stage, place, report).await?;
+    acts::team::play(&stage, place, &mut cast, report).await?;
     stage.clear().await
 }

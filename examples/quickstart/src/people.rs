@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flexstore::{
-    Collection, ContentError, Credentials, Digest, Item, KeyTag, Mutable, Peer, Reason, Readers,
+    Collection, ContentError, Credentials, Digest, Item, KeyTag, Mutable, Peer, Readers, Reason,
     Standing, Step, Tag, TeamName, Vault,
 };
 use flexstore_storage::Options;
@@ -69,7 +69,10 @@ impl Device {
 
     /// The device's own key.
     pub(crate) fn key(&self) -> Result<KeyTag> {
-        Ok(self.credentials().author().ok_or("a device without a key")?)
+        Ok(self
+            .credentials()
+            .author()
+            .ok_or("a device without a key")?)
     }
 
     /// Brings keys and teams into step, and keeps them so.
@@ -194,7 +197,12 @@ impl Pages {
         collection: &Collection<Mutable>,
         owner: KeyTag,
     ) -> Result<()> {
-        let pages: Vec<_> = self.tags.iter().cloned().zip(self.contents.clone()).collect();
+        let pages: Vec<_> = self
+            .tags
+            .iter()
+            .cloned()
+            .zip(self.contents.clone())
+            .collect();
         for_each(label, pages, |(tag, content)| {
             let collection = collection.clone();
             async move {
@@ -207,7 +215,11 @@ impl Pages {
         Ok(())
     }
 
-    pub(crate) async fn remove(&self, collection: &Collection<Mutable>, owner: KeyTag) -> Result<()> {
+    pub(crate) async fn remove(
+        &self,
+        collection: &Collection<Mutable>,
+        owner: KeyTag,
+    ) -> Result<()> {
         for tag in &self.tags {
             collection.remove(tag).owner(owner).await?;
         }
@@ -232,11 +244,15 @@ impl Pages {
     }
 
     /// How many somebody reads as they were written.
-    pub(crate) async fn read_by(&self, collection: &Collection<Mutable>, owner: KeyTag) -> Result<usize> {
-        let looks = self.look("they open and compare", collection, owner).await?;
-        let equal = |(look, content): &(&Look, &Value)| {
-            matches!(look, Some((_, Ok(read))) if read == *content)
-        };
+    pub(crate) async fn read_by(
+        &self,
+        collection: &Collection<Mutable>,
+        owner: KeyTag,
+    ) -> Result<usize> {
+        let looks = self
+            .look("they open and compare", collection, owner)
+            .await?;
+        let equal = |(look, content): &(&Look, &Value)| matches!(look, Some((_, Ok(read))) if read == *content);
         Ok(looks.iter().zip(&self.contents).filter(equal).count())
     }
 
@@ -256,12 +272,17 @@ impl Pages {
 
 /// Of so many looks: the records, and how many of them opened.
 pub(crate) fn opened(looks: &[Look]) -> usize {
-    looks.iter().flatten().filter(|(_, read)| read.is_ok()).count()
+    looks
+        .iter()
+        .flatten()
+        .filter(|(_, read)| read.is_ok())
+        .count()
 }
 
 /// How many could not be opened because they are sealed for others, and for no other reason.
 pub(crate) fn closed(looks: &[Look]) -> usize {
-    let closed = |look: &&(Digest, Result<Value, ContentError>)| look.1 == Err(ContentError::Closed);
+    let closed =
+        |look: &&(Digest, Result<Value, ContentError>)| look.1 == Err(ContentError::Closed);
     looks.iter().flatten().filter(closed).count()
 }
 

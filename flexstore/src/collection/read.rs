@@ -141,7 +141,9 @@ impl<K: CollectionKind> Retrieve<'_, K> {
         let mut found = here();
         if let Err(ReadError::Unjudged(owner)) = &found {
             // Its Team records may have come meanwhile, or be at a service.
-            Credentials::of(&self.collection.peer).fetch_team(owner).await;
+            Credentials::of(&self.collection.peer)
+                .fetch_team(owner)
+                .await;
             self.collection.judged().await;
             found = here();
         }

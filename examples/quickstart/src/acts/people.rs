@@ -6,9 +6,7 @@ use flexstore::{CredentialsError, KeySet, OpenVaultError, RecoverySecret, Recove
 use flexstore_core::decode_base64url;
 use serde_json::Value;
 
-use crate::people::{
-    Cast, Device, FAVOURITES, Human, Names, PLACES, Pages, open_vault, unlock,
-};
+use crate::people::{Cast, Device, FAVOURITES, Human, Names, PLACES, Pages, open_vault, unlock};
 use crate::report::Report;
 use crate::stage::{Place, Stage};
 use crate::terminal::grouped;
@@ -37,7 +35,10 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
 
     let laptop = Device::buy(place, "Ann's laptop", service).await?;
     let wrong = RecoverySecret::from(&RecoveryWords::generate()?);
-    let refused = laptop.credentials().authorize_author(ann.name, &wrong).await;
+    let refused = laptop
+        .credentials()
+        .authorize_author(ann.name, &wrong)
+        .await;
     report.check(
         matches!(refused, Err(CredentialsError::NotRecovered(Some(_)))),
         "twelve other words do not let her laptop in",
@@ -52,7 +53,12 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
     let person = ann.name.tag;
     let laptop = ann.laptop.online(FAVOURITES, service).await?;
     let read = favourites.read_by(&laptop, person).await?;
-    report.figure("Ann's laptop gets, opens, compares", read as u64, began.elapsed(), None);
+    report.figure(
+        "Ann's laptop gets, opens, compares",
+        read as u64,
+        began.elapsed(),
+        None,
+    );
     report.check(
         read == count,
         &format!("it read {read} of {count} cities, sealed before it was Ann's"),
@@ -65,7 +71,9 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
     }
     let half = favourites.only(|at| at.is_multiple_of(2));
     half.write("Ann's laptop writes", &laptop, person).await?;
-    favourites.arrive("Ann's phone to see it", &phone, person).await?;
+    favourites
+        .arrive("Ann's phone to see it", &phone, person)
+        .await?;
     let keys = [ann.laptop.key()?, ann.phone.key()?];
     let mut theirs = 0;
     for (at, tag) in favourites.tags.iter().enumerate() {
@@ -74,7 +82,9 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
     }
     report.check(
         theirs == count && keys[0] != keys[1],
-        &format!("half of them edited on the laptop: all {theirs} are Ann's, each signed by its device"),
+        &format!(
+            "half of them edited on the laptop: all {theirs} are Ann's, each signed by its device"
+        ),
     );
 
     drop(phone);
@@ -154,7 +164,9 @@ async fn lock(
 
     // With the right one, to know what to look for.
     let vault = unlock(dir.clone()).await?;
-    let kept = vault.get(&format!("key/{key}")).ok_or("no key in the vault")?;
+    let kept = vault
+        .get(&format!("key/{key}"))
+        .ok_or("no key in the vault")?;
     let kept = str::from_utf8(kept)?.to_owned();
     drop(vault);
     let same = KeySet::from_jwks(&kept)?.tag() == key;
@@ -168,8 +180,13 @@ async fn lock(
         let found = range.map(|at| (here.times[at], there.times[at]));
         found.collect::<Vec<_>>()
     };
-    let hidden = times(0..2).iter().chain(&times(4..5)).all(|times| *times == (0, 0));
-    let seen = times(2..4).iter().all(|(here, there)| *here > 0 && *there > 0);
+    let hidden = times(0..2)
+        .iter()
+        .chain(&times(4..5))
+        .all(|times| *times == (0, 0));
+    let seen = times(2..4)
+        .iter()
+        .all(|(here, there)| *here > 0 && *there > 0);
     report.check(
         same && hidden && seen,
         &format!(
@@ -207,6 +224,8 @@ fn halves(jwks: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         decode_base64url(text.as_bytes()).filter(|bytes| bytes.len() == 32)
     };
     let keys = set["keys"].as_array().ok_or("not a key set")?;
-    let halves = keys.iter().map(|key| Some((half(key, "d")?, half(key, "x")?)));
+    let halves = keys
+        .iter()
+        .map(|key| Some((half(key, "d")?, half(key, "x")?)));
     Ok(halves.collect::<Option<Vec<_>>>().ok_or("not a key set")?)
 }
