@@ -5,5 +5,6 @@ pub(crate) mod history;
 pub(crate) mod offline;
 pub(crate) mod people;
 pub(crate) mod share;
+pub(crate) mod stolen;
 pub(crate) mod stranger;
 pub(crate) mod team;

@@ -121,6 +121,7 @@ async fn play(records: u32, place: &Place, report: &mut Report) -> Result<()> {
     acts::stranger::play(&stage, place, report).await?;
     acts::crash::play(&mut stage, report).await?;
     let mut cast = acts::people::play(&stage, place, report).await?;
-    acts::team::play(&stage, place, &mut cast, report).await?;
+    let guide = acts::team::play(&stage, place, &mut cast, report).await?;
+    acts::stolen::play(&stage, place, cast, guide, report).await?;
     stage.clear().await
 }

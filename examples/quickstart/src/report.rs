@@ -27,7 +27,7 @@ struct Figure {
 }
 
 /// The acts there are: one that did not begin was not shown either.
-const ACTS: usize = 5;
+const ACTS: usize = 8;
 
 impl Report {
     pub(crate) fn introduce(&self, records: u32) {
