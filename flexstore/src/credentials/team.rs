@@ -176,11 +176,12 @@ impl ChangeMembership<'_> {
             until: self.until.clone(),
             rotate,
         };
+        let before = credentials.all_judged()?;
         let digest = credentials
             .write_change(&team, &author, &base, change)
             .await?;
         for tag in &removed {
-            credentials.rotate_around(&team, tag).await?;
+            credentials.rotate_around(&team, tag, &before).await?;
         }
         Ok(digest)
     }
@@ -475,9 +476,25 @@ impl<'a> Credentials<'a> {
         Ok(entries)
     }
 
+    fn all_judged(&self) -> Result<BTreeMap<KeyTag, Arc<Judgement>>, CredentialsError> {
+        let mut all = BTreeMap::new();
+        for team in self.keyring().known_teams()? {
+            if let Some(judgement) = self.keyring().judgement(&team)? {
+                all.insert(team, judgement);
+            }
+        }
+        Ok(all)
+    }
+
     /// Every team that lists this one, and every team around those, is given a new key, if we can:
-    /// the removed key reached them through this one.
-    async fn rotate_around(&self, team: &KeyTag, removed: &KeyTag) -> Result<(), CredentialsError> {
+    /// the removed key reached them through this one. Also, what it had signed there ranks last
+    /// now, so that a fork may win that had lost until then: there we sign for what was in force.
+    async fn rotate_around(
+        &self,
+        team: &KeyTag,
+        removed: &KeyTag,
+        before: &BTreeMap<KeyTag, Arc<Judgement>>,
+    ) -> Result<(), CredentialsError> {
         let mut around: Vec<KeyTag> = vec![*team];
         let mut next = 0;
         while let Some(within) = around.get(next).copied() {
@@ -486,15 +503,54 @@ impl<'a> Credentials<'a> {
                 let Some(judgement) = self.keyring().judgement(&outer)? else {
                     continue;
                 };
-                let lists = judgement.head().is_some_and(|head| head.lists(&within));
-                if lists && !around.contains(&outer) && !judgement.current().contains(removed) {
-                    around.push(outer);
-                    if self.keyring().member(&outer)?.is_some() {
-                        self.renew(&outer).await?;
-                    }
+                let lost = before.get(&outer).filter(|was| {
+                    let head = was.head().map(|head| head.digest);
+                    let holds = |head| judgement.path().iter().any(|record| record.digest == head);
+                    !head.is_none_or(holds)
+                });
+                let judged = lost.unwrap_or(&judgement);
+                let lists = judged.head().is_some_and(|head| head.lists(&within));
+                let reached = lost.is_none() && judgement.current().contains(removed);
+                if !lists || around.contains(&outer) || reached {
+                    continue;
+                }
+                around.push(outer);
+                if let Some(was) = lost {
+                    self.sign_for(&outer, was, &within).await?;
+                } else if self.keyring().member(&outer)?.is_some() {
+                    self.renew(&outer).await?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Gives a team a new key by a record that follows what was in force and is so no more, signed
+    /// through a member whose seniority makes it win again.
+    async fn sign_for(
+        &self,
+        team: &KeyTag,
+        was: &Judgement,
+        through: &KeyTag,
+    ) -> Result<(), CredentialsError> {
+        let Some(author) = self.keyring().member(through)? else {
+            return Ok(());
+        };
+        let member = self.judged(through)?;
+        let sound = |record: &TeamRecord| match member.leaves().get(&record.author) {
+            Some(presence) => presence.contains(record.iat),
+            None => self.is_sound(was, record),
+        };
+        let mut records = was.path().iter().rev();
+        let Some(base) = records.find(|record| record.lists(through) && sound(record)) else {
+            return Ok(());
+        };
+        let change = Change {
+            members: base.members.iter().map(|member| member.tag).collect(),
+            until: BTreeMap::new(),
+            rotate: true,
+        };
+        Box::pin(self.write_change(team, &author, base, change)).await?;
         Ok(())
     }
 
