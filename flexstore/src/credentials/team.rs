@@ -180,8 +180,8 @@ impl ChangeMembership<'_> {
         let digest = credentials
             .write_change(&team, &author, &base, change)
             .await?;
-        for tag in &removed {
-            credentials.rotate_around(&team, tag, &before).await?;
+        if !removed.is_empty() {
+            credentials.rotate_around(&team, &removed, &before).await?;
         }
         Ok(digest)
     }
@@ -487,12 +487,12 @@ impl<'a> Credentials<'a> {
     }
 
     /// Every team that lists this one, and every team around those, is given a new key, if we can:
-    /// the removed key reached them through this one. Also, what it had signed there ranks last
+    /// the removed keys reached them through this one. Also, what they had signed there ranks last
     /// now, so that a fork may win that had lost until then: there we sign for what was in force.
     async fn rotate_around(
         &self,
         team: &KeyTag,
-        removed: &KeyTag,
+        removed: &[KeyTag],
         before: &BTreeMap<KeyTag, Arc<Judgement>>,
     ) -> Result<(), CredentialsError> {
         let mut around: Vec<KeyTag> = vec![*team];
@@ -510,7 +510,9 @@ impl<'a> Credentials<'a> {
                 });
                 let judged = lost.unwrap_or(&judgement);
                 let lists = judged.head().is_some_and(|head| head.lists(&within));
-                let reached = lost.is_none() && judgement.current().contains(removed);
+                let mut removed = removed.iter();
+                let reached =
+                    lost.is_none() && removed.all(|tag| judgement.current().contains(tag));
                 if !lists || around.contains(&outer) || reached {
                     continue;
                 }
