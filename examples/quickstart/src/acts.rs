@@ -1,4 +1,4 @@
-//! The eight acts.
+//! The eight acts; `main` has their order.
 
 pub(crate) mod crash;
 pub(crate) mod history;

@@ -44,11 +44,17 @@ impl Device {
 
     /// One that was switched off.
     pub(crate) async fn switch_on(name: &'static str, dir: PathBuf, service: &str) -> Result<Self> {
-        let vault = open_vault(dir.clone(), PASSPHRASE).await??;
+        let vault = unlock(dir.clone()).await?;
         Self::start(name, dir, vault, service).await
     }
 
-    async fn start(name: &'static str, dir: PathBuf, vault: Vault, service: &str) -> Result<Self> {
+    /// Takes the keys out of the vault, and opens the store.
+    pub(crate) async fn start(
+        name: &'static str,
+        dir: PathBuf,
+        vault: Vault,
+        service: &str,
+    ) -> Result<Self> {
         let storage = flexstore_storage::open(dir.join("store"), Options::default())?;
         let peer = Peer::connected(storage, Transports::new())?;
         let device = Self { name, peer, dir };
@@ -121,7 +127,7 @@ pub(crate) async fn open_vault(
     on_a_thread(move || Vault::open(dir.join("vault"), passphrase)).await
 }
 
-/// The same with the right passphrase.
+/// Opens it with the right one.
 pub(crate) async fn unlock(dir: PathBuf) -> Result<Vault> {
     Ok(open_vault(dir, PASSPHRASE).await??)
 }
@@ -148,7 +154,7 @@ impl Human {
     }
 }
 
-/// Everything that goes from one of these acts to the next.
+/// Everything that goes from the act that introduces them to the next ones.
 pub(crate) struct Cast {
     pub(crate) ann: Human,
     pub(crate) ben: Human,

@@ -21,8 +21,10 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
     );
     let service = &stage.service;
     let began = Instant::now();
-    let ann = first_device(place, "Ann's phone", service).await?;
-    let ben = first_device(place, "Ben's phone", service).await?;
+    let (ann, ben) = tokio::try_join!(
+        first_device(place, "Ann's phone", service),
+        first_device(place, "Ben's phone", service),
+    )?;
     report.figure("two become people, words made", 2, began.elapsed(), None);
     report.say(&format!("Ann's paper says: {}", ann.paper));
 
@@ -44,9 +46,10 @@ pub(crate) async fn play(stage: &Stage, place: &Place, report: &mut Report) -> R
         "twelve other words do not let her laptop in",
     );
     let began = Instant::now();
-    let ann = ann.join(laptop).await?;
-    let laptop = Device::buy(place, "Ben's laptop", service).await?;
-    let ben = ben.join(laptop).await?;
+    let (ann, ben) = tokio::try_join!(ann.join(laptop), async {
+        let laptop = Device::buy(place, "Ben's laptop", service).await?;
+        ben.join(laptop).await
+    })?;
     report.figure("two laptops join by the words", 2, began.elapsed(), None);
 
     let began = Instant::now();
@@ -162,13 +165,12 @@ async fn lock(
         "the phone is switched off: its vault does not open by another passphrase",
     );
 
-    // With the right one, to know what to look for.
+    // With the right one, also to know what to look for.
     let vault = unlock(dir.clone()).await?;
     let kept = vault
         .get(&format!("key/{key}"))
         .ok_or("no key in the vault")?;
     let kept = str::from_utf8(kept)?.to_owned();
-    drop(vault);
     let same = KeySet::from_jwks(&kept)?.tag() == key;
     let halves = halves(&kept)?;
     let private: Vec<&[u8]> = halves.iter().map(|(private, _)| &**private).collect();
@@ -191,12 +193,12 @@ async fn lock(
         same && hidden && seen,
         &format!(
             "in its {} files and the relay's {} the public halves of the phone's two keys are \
-             found; the private halves and Ann's words are not, in any spelling",
+             found; the private halves and Ann's words are not, as bytes or base64url",
             here.files, there.files
         ),
     );
 
-    let phone = Device::switch_on(device, dir, &stage.service).await?;
+    let phone = Device::start(device, dir, vault, &stage.service).await?;
     // Which person this device writes for is the app's to remember.
     phone.credentials().set_owner(Some(name.tag));
     let pages = phone.online(FAVOURITES, &stage.service).await?;

@@ -146,10 +146,13 @@ pub(crate) async fn play(
             .await?;
         let item = item.ok_or("a page is gone")?;
         let can_read = readers(tablet.credentials().who_can_read(&item)?);
-        let what = format!("what she writes now into her {} can read", shelf.name);
         report.check(
             can_read == BTreeSet::from([recovery, key]),
-            &format!("{what}: {}", names.list(&can_read)),
+            &format!(
+                "what she writes into the {} from now on can be read by {} only",
+                shelf.name,
+                names.list(&can_read)
+            ),
         );
     }
     loss.reads_nothing_newer(&newer, &loot, &copies, report)
@@ -333,8 +336,8 @@ impl Loss {
         report.check(
             shut == [count; 2] && open == [loot.shelves.count() - count; 2],
             &format!(
-                "of those {count} records, both collections, phone and laptop get every one and \
-                 open none: the team that Ann is in got a new key, too"
+                "of {count} new records the phone gets all and opens none, and so does the laptop \
+                 that somebody found; the team that Ann is in got a new key, too"
             ),
         );
         Ok(())

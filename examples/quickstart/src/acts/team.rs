@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use flexstore::{Collection, KeyTag, Mutable, Reason, Standing, StoreError, Tag};
+use flexstore::{Collection, CredentialsError, KeyTag, Mutable, Reason, Standing, StoreError, Tag};
 use serde_json::json;
 
 use crate::people::{Cast, Device, GUIDE, Human, PLACES, Pages, closed, digests, opened, readers};
@@ -260,9 +260,15 @@ async fn writes_nothing_newer(
         .tag(guide.page(0)?)
         .owner(team)
         .await;
+    let credentials = ben.phone.credentials();
+    let again = credentials.change_membership(team).add(ben.name.tag).await;
+    let refused = matches!(
+        again,
+        Err(CredentialsError::NotMember | CredentialsError::DidNotStick(_))
+    );
     report.check(
-        matches!(written, Err(StoreError::NotMember)),
-        "his phone, which knows, writes nothing for the team",
+        matches!(written, Err(StoreError::NotMember)) && refused,
+        "his phone, which knows, can neither write for the team nor list him again",
     );
 
     let before = guide.pages.look("Ann looks", on_her_phone, team).await?;
