@@ -347,11 +347,11 @@ impl Names {
     }
 }
 
-/// The single keys that can read something.
-pub(crate) fn readers(readers: Readers) -> BTreeSet<KeyTag> {
-    match readers {
-        Readers::Everyone => BTreeSet::new(),
-        Readers::Keys(keys) => keys.into_keys().collect(),
+/// The single keys that can read something, which must be sealed.
+pub(crate) fn readers(device: &Device, item: &Item) -> Result<BTreeSet<KeyTag>> {
+    match device.credentials().who_can_read(item)? {
+        Readers::Everyone => Err("it is not even sealed".into()),
+        Readers::Keys(keys) => Ok(keys.into_keys().collect()),
     }
 }
 

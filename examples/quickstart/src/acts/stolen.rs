@@ -145,7 +145,7 @@ pub(crate) async fn play(
             .owner(shelf.owner)
             .await?;
         let item = item.ok_or("a page is gone")?;
-        let can_read = readers(tablet.credentials().who_can_read(&item)?);
+        let can_read = readers(&tablet, &item)?;
         report.check(
             can_read == BTreeSet::from([recovery, key]),
             &format!(
@@ -275,7 +275,7 @@ impl Loss {
             lies.write("the thief writes", copy, shelf.owner).await?;
         }
         until("what the thief writes to reach Ann", async || {
-            Ok(copies.received() == expected)
+            Ok(copies.received() >= expected)
         })
         .await?;
         let after = copies.look("Ann looks").await?;
