@@ -251,6 +251,67 @@ async fn a_team_of_people_changes_and_keeps_its_name() {
     assert_eq!(members.members(), [ann.tag, cyd.tag]);
 }
 
+/// Whoever was removed may have written a change of their own, which lost. It must not win when
+/// the device that had removed them is lost, and so is senior to nobody any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_outlives_the_device_that_signed_it() {
+    for alone in [false, true] {
+        let relay = relay().await;
+        let (phone, ann, secret) = person(&relay).await;
+        let laptop = Device::new(&relay).await;
+        let credentials = laptop.peer.credentials();
+        credentials.authorize_author(ann, &secret).await.unwrap();
+        let (bens, ben, _) = person(&relay).await;
+        for device in [&phone, &laptop] {
+            device.keys_in_step().await;
+        }
+        let team = phone.peer.credentials().create_team([ben.tag]).await;
+        let team = team.unwrap().tag;
+        phone.keys_in_step().await;
+        for device in [&laptop, &bens] {
+            device.lists(team, &[ann.tag, ben.tag]).await;
+        }
+        let credentials = laptop.peer.credentials();
+        credentials
+            .change_membership(team)
+            .remove(ben.tag)
+            .await
+            .unwrap();
+        bens.lists(team, &[ann.tag]).await;
+        let mut back = bens.peer.credentials().change_membership(team).add(ben.tag);
+        if alone {
+            back = back.remove(ann.tag);
+        }
+        let back = back.await;
+        assert!(
+            matches!(back, Err(CredentialsError::DidNotStick(_))),
+            "{back:?}"
+        );
+        bens.keys_in_step().await;
+        let wait = async {
+            let known = || phone.peer.credentials().team(team).unwrap().unwrap();
+            while known().judgement().sidelined().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, wait).await.unwrap();
+
+        phone
+            .peer
+            .credentials()
+            .remove_device(ann.tag, laptop.author(), None, Some(&secret))
+            .await
+            .unwrap();
+        phone.lists(team, &[ann.tag]).await;
+        let notes = phone.in_step().await;
+        let store = notes.store("newer").tag("plan").owner(team);
+        store.seal_to([team]).await.unwrap();
+        phone.in_step().await;
+        bens.reads("plan", team, Some("closed")).await;
+        bens.lists(team, &[ann.tag]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invitation_is_claimed_once() {
     let relay = relay().await;

@@ -486,3 +486,67 @@ async fn what_a_stolen_device_had_written_can_be_signed_again() {
         Some("a poem")
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stolen_phone_had_rightly_removed_stays_removed() {
+    let relay = relay().await;
+    let (phone, ann, secret) = person(&relay).await;
+    let laptop = Device::new(&relay).await;
+    let old = laptop.peer.credentials();
+    let old = old.authorize_author(ann, &secret).await.unwrap();
+    phone.keys_in_step().await;
+    phone.lists_with(ann.tag, old).await;
+    let phones = phone.peer.credentials();
+    phones
+        .remove_device(ann.tag, old, None, None)
+        .await
+        .unwrap();
+    phone.keys_in_step().await;
+    let tablet = Device::new(&relay).await;
+    let thief = phone.author();
+    let back = tablet.peer.credentials();
+    let new = back
+        .authorize_author(ann, &secret)
+        .stolen(thief, 0)
+        .await
+        .unwrap();
+    let team = back.team(ann.tag).unwrap().unwrap();
+    assert!(!team.members().contains(&old) && !team.members().contains(&thief));
+    assert_eq!(team.members().last(), Some(&new));
+    // Nor does it come back with the next change.
+    let device = back.create_device().await.unwrap();
+    back.change_membership(ann.tag).add(device).await.unwrap();
+    let team = back.team(ann.tag).unwrap().unwrap();
+    assert_eq!(
+        team.members().len(),
+        3,
+        "the words, the tablet and the new device"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_a_stolen_phone_had_rightly_removed_from_a_team_stays_removed() {
+    let relay = relay().await;
+    let (phone, ann, secret) = person(&relay).await;
+    let (_bens, ben, _) = person(&relay).await;
+    phone.keys_in_step().await;
+    let phones = phone.peer.credentials();
+    let team = phones.create_team([ben.tag]).await.unwrap().tag;
+    phones
+        .change_membership(team)
+        .remove(ben.tag)
+        .await
+        .unwrap();
+    phone.keys_in_step().await;
+    let tablet = Device::new(&relay).await;
+    let thief = phone.author();
+    let back = tablet.peer.credentials();
+    back.authorize_author(ann, &secret)
+        .stolen(thief, 0)
+        .await
+        .unwrap();
+    let now = back.team(team).unwrap().unwrap();
+    assert_eq!(now.members(), [ann.tag]);
+    assert!(!now.leaves().contains(&thief));
+    assert_eq!(now.records().len(), 3, "a new key, by the tablet");
+}

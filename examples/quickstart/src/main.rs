@@ -1,12 +1,16 @@
-//! Flexstore in a minute: real records, a relay, two people, a stranger, and a crash.
+//! Flexstore in a minute: real records, a relay, a stranger, a crash; then people with several
+//! devices, a team, and a thief.
 //!
-//! One file an act, under `acts/`; [`stage`] has the people and what they share, [`relay`] the
-//! relay's process, [`report`] what is printed. Nothing printed is decided in advance: every line
+//! One file an act, under `acts/`; [`stage`] has who plays in the first five and what they share,
+//! [`people`] the same for the last three, [`relay`] the relay's process, [`report`] what is
+//! printed. Nothing printed is decided in advance: every line
 //! that says "shown" compares what the library gave with what went in.
 #![forbid(unsafe_code)]
 
 mod acts;
 mod cities;
+mod disk;
+mod people;
 mod relay;
 mod report;
 mod stage;
@@ -31,6 +35,8 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Alice and Bob share them through a relay that can read none of them, edit offline,
 /// look back in time, keep a stranger out, and lose nothing when the relay is killed.
+/// Ann and Ben have two devices each and a team, which Ben has to leave; Ann loses both
+/// devices, one to a thief, and comes back by her recovery words.
 /// All on this machine; exits 1 if anything could not be shown.
 #[derive(Parser)]
 #[command(name = "quickstart", version, disable_help_subcommand = true)]
@@ -41,8 +47,9 @@ struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(10..=cities::COUNT))]
     records: u32,
     /// Keep everybody's data directories in this new directory.
-    /// They hold signed and sealed records; the private keys
-    /// stay in memory and go with the program
+    /// They hold signed and sealed records, and vaults with the
+    /// private keys of Ann and Ben; those of all others stay in
+    /// memory and go with the program
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     keep: Option<PathBuf>,
     #[command(subcommand)]
@@ -118,5 +125,8 @@ async fn play(records: u32, place: &Place, report: &mut Report) -> Result<()> {
     acts::history::play(&stage, report).await?;
     acts::stranger::play(&stage, place, report).await?;
     acts::crash::play(&mut stage, report).await?;
+    let mut cast = acts::people::play(&stage, place, report).await?;
+    let guide = acts::team::play(&stage, place, &mut cast, report).await?;
+    acts::stolen::play(&stage, place, cast, guide, report).await?;
     stage.clear().await
 }

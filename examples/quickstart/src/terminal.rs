@@ -65,6 +65,13 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
+/// The time of day, in UTC.
+pub(crate) fn clock(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02}.{:03}", ms % 1000)
+}
+
 /// Fills lines of up to 80 columns, all but the first after `indent` spaces.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
     let mut out = String::new();

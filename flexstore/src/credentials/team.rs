@@ -58,6 +58,7 @@ impl FromStr for TeamName {
 #[derive(Debug, Clone)]
 pub struct Team {
     tag: KeyTag,
+    pinned: Option<Digest>,
     judgement: Arc<Judgement>,
 }
 
@@ -71,7 +72,8 @@ impl Team {
     /// How to name it to others.
     #[must_use]
     pub fn name(&self) -> Option<TeamName> {
-        let record = self.judgement.path().first()?.digest;
+        let first = self.judgement.path().first();
+        let record = self.pinned.or(first.map(|first| first.digest))?;
         let tag = self.tag;
         Some(TeamName { tag, record })
     }
@@ -177,11 +179,12 @@ impl ChangeMembership<'_> {
             until: self.until.clone(),
             rotate,
         };
+        let before = credentials.all_judged()?;
         let digest = credentials
             .write_change(&team, &author, &base, change)
             .await?;
-        for tag in &removed {
-            credentials.rotate_around(&team, tag).await?;
+        if !removed.is_empty() {
+            credentials.rotate_around(&team, &removed, &before).await?;
         }
         Ok(digest)
     }
@@ -213,7 +216,12 @@ impl<'a> Credentials<'a> {
             return Ok(None);
         }
         let judgement = self.judged(&tag)?;
-        Ok(Some(Team { tag, judgement }))
+        let pinned = self.keyring().pin_of(&tag)?;
+        Ok(Some(Team {
+            tag,
+            pinned,
+            judgement,
+        }))
     }
 
     /// All teams of which records are here.
@@ -374,10 +382,24 @@ impl<'a> Credentials<'a> {
         Ok(Arc::clone(&path[at]))
     }
 
-    /// Whether the author of a record in force still counts for the time at which it wrote it.
+    /// Whether the author of a record in force still counts for the time at which it wrote it. Of
+    /// one that is struck off from the start nothing counts; but it may have founded the team, and
+    /// whom it listed and removed in its time it did so rightly: until it was struck off.
     fn is_sound(&self, judgement: &Judgement, record: &TeamRecord) -> bool {
-        let presence = judgement.leaves().get(&record.author);
-        presence.is_none_or(|presence| presence.contains(record.iat))
+        let Some(presence) = judgement.leaves().get(&record.author) else {
+            return true;
+        };
+        if !presence.spans().is_empty() {
+            return presence.contains(record.iat);
+        }
+        let struck_off = |team: &KeyTag| -> Option<u64> {
+            let within = self.keyring().judgement(team).ok()??;
+            let path = within.path();
+            let last = path.iter().rposition(|list| list.lists(&record.author))?;
+            path.get(last + 1).map(|list| list.iat)
+        };
+        let times = judgement.consulted().iter().filter_map(struck_off);
+        times.min().is_none_or(|time| record.iat < time)
     }
 
     /// Makes a new team by this author.
@@ -487,9 +509,25 @@ impl<'a> Credentials<'a> {
         Ok(entries)
     }
 
+    fn all_judged(&self) -> Result<BTreeMap<KeyTag, Arc<Judgement>>, CredentialsError> {
+        let mut all = BTreeMap::new();
+        for team in self.keyring().known_teams()? {
+            if let Some(judgement) = self.keyring().judgement(&team)? {
+                all.insert(team, judgement);
+            }
+        }
+        Ok(all)
+    }
+
     /// Every team that lists this one, and every team around those, is given a new key, if we can:
-    /// the removed key reached them through this one.
-    async fn rotate_around(&self, team: &KeyTag, removed: &KeyTag) -> Result<(), CredentialsError> {
+    /// the removed keys reached them through this one. Also, what they had signed there ranks last
+    /// now, so that a fork may win that had lost until then: there we sign for what was in force.
+    async fn rotate_around(
+        &self,
+        team: &KeyTag,
+        removed: &[KeyTag],
+        before: &BTreeMap<KeyTag, Arc<Judgement>>,
+    ) -> Result<(), CredentialsError> {
         let mut around: Vec<KeyTag> = vec![*team];
         let mut next = 0;
         while let Some(within) = around.get(next).copied() {
@@ -498,15 +536,62 @@ impl<'a> Credentials<'a> {
                 let Some(judgement) = self.keyring().judgement(&outer)? else {
                     continue;
                 };
-                let lists = judgement.head().is_some_and(|head| head.lists(&within));
-                if lists && !around.contains(&outer) && !judgement.current().contains(removed) {
-                    around.push(outer);
-                    if self.keyring().member(&outer)?.is_some() {
-                        self.renew(&outer).await?;
-                    }
+                let lost = before.get(&outer).filter(|was| {
+                    let head = was.head().map(|head| head.digest);
+                    let holds = |head| judgement.path().iter().any(|record| record.digest == head);
+                    !head.is_none_or(holds)
+                });
+                let judged = lost.unwrap_or(&judgement);
+                let lists = judged.head().is_some_and(|head| head.lists(&within));
+                let mut removed = removed.iter();
+                let reached =
+                    lost.is_none() && removed.all(|tag| judgement.current().contains(tag));
+                if !lists || around.contains(&outer) || reached {
+                    continue;
+                }
+                around.push(outer);
+                let renewed = if let Some(was) = lost {
+                    self.sign_for(&outer, was, &within).await
+                } else if self.keyring().member(&outer)?.is_some() {
+                    self.renew(&outer).await.map(|_| ())
+                } else {
+                    Ok(())
+                };
+                // The removal stands; whoever seals to that team next tries again.
+                if let Err(error) = renewed {
+                    tracing::warn!(team = %outer, %error, "a team around has no new key yet");
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Gives a team a new key by a record that follows what was in force and is so no more, signed
+    /// through a member whose seniority makes it win again.
+    async fn sign_for(
+        &self,
+        team: &KeyTag,
+        was: &Judgement,
+        through: &KeyTag,
+    ) -> Result<(), CredentialsError> {
+        let Some(author) = self.keyring().member(through)? else {
+            return Ok(());
+        };
+        let member = self.judged(through)?;
+        let sound = |record: &TeamRecord| match member.leaves().get(&record.author) {
+            Some(presence) => presence.contains(record.iat),
+            None => self.is_sound(was, record),
+        };
+        let mut records = was.path().iter().rev();
+        let Some(base) = records.find(|record| record.lists(through) && sound(record)) else {
+            return Ok(());
+        };
+        let change = Change {
+            members: base.members.iter().map(|member| member.tag).collect(),
+            until: BTreeMap::new(),
+            rotate: true,
+        };
+        Box::pin(self.write_change(team, &author, base, change)).await?;
         Ok(())
     }
 

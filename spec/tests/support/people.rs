@@ -97,6 +97,20 @@ impl Device {
         }
     }
 
+    /// Waits until a team has this member.
+    pub async fn lists_with(&self, team: KeyTag, member: KeyTag) {
+        let has = || match self.peer.credentials().team(team) {
+            Ok(Some(team)) => team.members().contains(&member),
+            _ => false,
+        };
+        let wait = async {
+            while !has() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(timeout(SOON, wait).await.is_ok());
+    }
+
     /// Waits until a team's members are these.
     pub async fn lists(&self, team: KeyTag, members: &[KeyTag]) {
         let now = || match self.peer.credentials().team(team) {

@@ -6,6 +6,7 @@ use flexstore::{Collection, Versioned};
 
 use crate::report::Report;
 use crate::stage::{Stage, Way, connect, until};
+use crate::terminal::clock;
 use crate::{Result, cities};
 
 /// Pages of their journal, at most, and versions of each.
@@ -116,11 +117,4 @@ fn all_have(
         }
     }
     Ok(true)
-}
-
-/// The time of day, in UTC.
-fn clock(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{hour:02}:{minute:02}:{second:02}.{:03}", ms % 1000)
 }
