@@ -271,23 +271,19 @@ async fn a_removal_outlives_the_device_that_signed_it() {
         for device in [&laptop, &bens] {
             device.lists(team, &[ann.tag, ben.tag]).await;
         }
+        // Ben has not heard of it yet when he writes his.
+        bens.cut().await;
         let credentials = laptop.peer.credentials();
-        credentials
-            .change_membership(team)
-            .remove(ben.tag)
-            .await
-            .unwrap();
-        bens.lists(team, &[ann.tag]).await;
-        let mut back = bens.peer.credentials().change_membership(team).add(ben.tag);
-        if alone {
-            back = back.remove(ann.tag);
-        }
-        let back = back.await;
-        assert!(
-            matches!(back, Err(CredentialsError::DidNotStick(_))),
-            "{back:?}"
-        );
+        let removal = credentials.change_membership(team).remove(ben.tag).await;
+        removal.unwrap();
+        laptop.keys_in_step().await;
+        let his = bens.peer.credentials();
+        let his = his.change_membership(team).rotate();
+        let his = if alone { his.remove(ann.tag) } else { his };
+        his.await.unwrap();
+        bens.mend();
         bens.keys_in_step().await;
+        bens.lists(team, &[ann.tag]).await;
         let wait = async {
             let known = || phone.peer.credentials().team(team).unwrap().unwrap();
             while known().judgement().sidelined().is_empty() {

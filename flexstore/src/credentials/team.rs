@@ -379,7 +379,38 @@ impl<'a> Credentials<'a> {
         while at > 0 && passed(&path[at]) {
             at -= 1;
         }
-        Ok(Arc::clone(&path[at]))
+        if self.wins(judgement, author, at)? {
+            Ok(Arc::clone(&path[at]))
+        } else {
+            Err(CredentialsError::NotMember)
+        }
+    }
+
+    /// Whether a record by this author after a place of the path would win against what follows
+    /// there: else it is not worth writing, and could only do harm later.
+    fn wins(
+        &self,
+        judgement: &Judgement,
+        author: &KeyTag,
+        place: usize,
+    ) -> Result<bool, CredentialsError> {
+        let order = judgement.seniority_at(place);
+        let rank = |key: &KeyTag| -> Result<usize, CredentialsError> {
+            for (rank, member) in order.iter().enumerate() {
+                let within = self.keyring().judgement(member)?;
+                if member == key || within.is_some_and(|within| within.current().contains(key)) {
+                    return Ok(rank);
+                }
+            }
+            Ok(order.len())
+        };
+        let own = rank(author)?;
+        for record in &judgement.path()[place + 1..] {
+            if rank(&record.author)? <= own {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the author of a record in force still counts for the time at which it wrote it. Of

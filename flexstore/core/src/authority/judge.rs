@@ -111,6 +111,16 @@ impl Judgement {
         &self.seniority
     }
 
+    /// The members at a place of the path, the most senior first.
+    #[must_use]
+    pub fn seniority_at(&self, place: usize) -> Vec<KeyTag> {
+        let mut seniority = Vec::new();
+        for record in self.path.iter().take(place + 1) {
+            follow(&mut seniority, record);
+        }
+        seniority
+    }
+
     /// The single keys that belong to it now, directly or through teams within it.
     #[must_use]
     pub const fn current(&self) -> &BTreeSet<KeyTag> {
@@ -395,10 +405,7 @@ impl Judge<'_> {
         while let Some(at) = next {
             let record = Arc::clone(&bench.records[at]);
             path.push(at);
-            seniority.retain(|tag| record.lists(tag));
-            let joined: BTreeSet<KeyTag> = seniority.iter().copied().collect();
-            let new = record.members.iter().map(|member| member.tag);
-            seniority.extend(new.filter(|tag| !joined.contains(tag)));
+            follow(&mut seniority, &record);
             next = match &children[at][..] {
                 [] => None,
                 [only] => Some(*only),
@@ -616,6 +623,15 @@ impl Judge<'_> {
             .sort_unstable_by_key(|record| (record.iat, record.digest));
         Ok(out)
     }
+}
+
+/// Who is not listed leaves, and who is new follows in the list's order.
+fn follow(seniority: &mut Vec<KeyTag>, record: &TeamRecord) {
+    let listed: BTreeSet<KeyTag> = record.members.iter().map(|member| member.tag).collect();
+    seniority.retain(|tag| listed.contains(tag));
+    let joined: BTreeSet<KeyTag> = seniority.iter().copied().collect();
+    let new = record.members.iter().map(|member| member.tag);
+    seniority.extend(new.filter(|tag| !joined.contains(tag)));
 }
 
 /// Of every record that begins a fork's branch, all who signed anywhere in that branch.
