@@ -375,7 +375,7 @@ async fn defaults_hold_where_a_call_does_not_say() {
     let relay = relay().await;
     let (device, ann, _) = person(&relay).await;
     let credentials = device.peer.credentials();
-    credentials.set_audience([ann.tag]);
+    credentials.set_audience([ann.tag]).unwrap();
     let notes = device.notes();
     notes.store("sealed").tag("one").await.unwrap();
     notes.store("open").tag("two").plain().await.unwrap();
@@ -384,7 +384,7 @@ async fn defaults_hold_where_a_call_does_not_say() {
     assert_eq!(one.audience(), [ann.tag.tag()]);
     assert!(two.audience().is_empty());
     assert_eq!((one.owner(), one.author()), (ann.tag, device.author()));
-    credentials.set_owner(None);
+    credentials.set_owner(None).unwrap();
     notes.store("solo").tag("three").plain().await.unwrap();
     let three = notes.retrieve("three").await.unwrap().unwrap();
     assert_eq!(three.owner(), device.author());

@@ -5,8 +5,9 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flexstore_core::{Digest, KeyTag};
+use flexstore_core::KeyTag;
 
+use super::keyring::Lent;
 use super::keyset::KeySet;
 use super::secret::{RecoverySecret, RecoveryWords};
 use super::team::{Change, TeamName};
@@ -62,7 +63,7 @@ impl Authorize<'_> {
             credentials.destroy(tag).await?;
             return Err(error);
         }
-        credentials.become_person(team, tag);
+        credentials.become_person(team, tag)?;
         Ok(tag)
     }
 }
@@ -106,15 +107,15 @@ impl<'a> Credentials<'a> {
         let set = self.keyring().get(&device);
         let set = set.ok_or(CredentialsError::NotHeld)?;
         let name = self.found_team(&set, members).await?;
-        self.become_person(name.tag, device);
+        self.become_person(name.tag, device)?;
         Ok(name)
     }
 
-    fn become_person(&self, person: KeyTag, device: KeyTag) {
-        self.keyring().set_defaults(|defaults| {
+    fn become_person(&self, person: KeyTag, device: KeyTag) -> Result<(), CredentialsError> {
+        self.choose(|defaults| {
             defaults.author = Some(device);
             defaults.owner = Some(person);
-        });
+        })
     }
 
     /// Comes back in as a person, on this new device, by the recovery secret.
@@ -191,11 +192,8 @@ impl<'a> Credentials<'a> {
     pub async fn create_invitation(&self) -> Result<Invitation, CredentialsError> {
         let words = RecoveryWords::generate()?;
         let set = KeySet::generate()?;
-        let tag = self.publish_recovery(set, &(&words).into()).await?;
-        let set = self.keyring().get(&tag).ok_or(CredentialsError::NotHeld)?;
-        let founded = self.found_team(&set, vec![tag]).await;
-        self.keyring().remove(&tag);
-        let name = founded?;
+        let set = self.publish_recovery(set, &(&words).into()).await?;
+        let name = self.found_team(&set, vec![set.tag()]).await?;
         Ok(Invitation { name, words })
     }
 
@@ -222,47 +220,45 @@ impl<'a> Credentials<'a> {
         let recovery = self.create_recovery(secret).await?;
         let device = self.add(KeySet::generate()?).await?;
         let base = Arc::clone(&judgement.path()[0]);
-        self.keyring().add(invited);
-        let set = self.keyring().get(&invitee);
-        let set = set.ok_or(CredentialsError::NotHeld)?;
+        let invited = self.keyring().lend(invited);
         let change = Change {
             members: vec![recovery, device],
             until: BTreeMap::new(),
             rotate: true,
         };
-        let written = self.write_change(&name.tag, &set, &base, change).await;
+        let written = self.write_change(&name.tag, &invited, &base, change).await;
         if written.is_ok() {
             self.destroy(invitee).await?;
         }
-        self.keyring().remove(&invitee);
+        drop(invited);
         let claimed = TeamName {
             tag: name.tag,
             record: written?,
         };
         self.pin(&claimed).await?;
-        self.become_person(name.tag, device);
+        self.become_person(name.tag, device)?;
         Ok(claimed)
     }
 
     /// Makes a recovery key, and publishes it wrapped by the secret; it is not kept here.
     async fn create_recovery(&self, secret: &RecoverySecret) -> Result<KeyTag, CredentialsError> {
-        let tag = self.publish_recovery(KeySet::generate()?, secret).await?;
-        self.keyring().remove(&tag);
-        Ok(tag)
+        let set = self.publish_recovery(KeySet::generate()?, secret).await?;
+        Ok(set.tag())
     }
 
     async fn publish_recovery(
         &self,
         set: KeySet,
         secret: &RecoverySecret,
-    ) -> Result<KeyTag, CredentialsError> {
+    ) -> Result<Lent<'_>, CredentialsError> {
         let tag = set.tag();
         let (secret, text) = (secret.copy(), set.to_jwks());
         let kid = tag.to_string();
         // Some tenths of a second of work.
         let wrapped = tokio::task::spawn_blocking(move || secret.wrap(text.as_bytes(), &kid));
         let wrapped = wrapped.await.map_err(|_| CredentialsError::NotHeld)??;
-        self.hold(set).await?;
+        let set = self.keyring().lend(set);
+        self.publish(&set).await?;
         let recoveries = self.recoveries()?;
         recoveries
             .store(wrapped)
@@ -270,7 +266,7 @@ impl<'a> Credentials<'a> {
             .author(tag)
             .owner(tag)
             .await?;
-        Ok(tag)
+        Ok(set)
     }
 
     /// The recovery key of a person that the secret opens.
@@ -324,7 +320,7 @@ impl<'a> Credentials<'a> {
         until: BTreeMap<KeyTag, u64>,
     ) -> Result<(), CredentialsError> {
         let tag = recovery.tag();
-        self.keyring().add(recovery);
+        let _lent = self.keyring().lend(recovery);
         let mut change = self.change_membership(*person).author(tag);
         for member in add {
             change = change.add(member);
@@ -335,9 +331,7 @@ impl<'a> Credentials<'a> {
         for (member, time) in until {
             change = change.until(member, time);
         }
-        let done: Result<Digest, CredentialsError> = change.await;
-        self.keyring().remove(&tag);
-        done.map(|_| ())
+        change.await.map(|_| ())
     }
 
     /// Makes sure that a team's records are here, and those of the teams within it, if a service
