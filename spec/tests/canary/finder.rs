@@ -104,7 +104,7 @@ pub(crate) fn spellings(secret: &[u8]) -> BTreeSet<Vec<u8>> {
         secret.to_vec(),
         hex(false).into_bytes(),
         hex(true).into_bytes(),
-        list[1..list.len() - 1].as_bytes().to_vec(),
+        list.as_bytes()[1..list.len() - 1].to_vec(),
         secret.escape_ascii().to_string().into_bytes(),
     ];
     once.extend(base64(secret));

@@ -382,6 +382,7 @@ async fn tell(
 }
 
 /// Tasks that hold keys panic in the ways that programs do.
+#[allow(clippy::unnecessary_literal_unwrap)] // to panic is the purpose
 async fn panics(told: &Told, laptop: &Device) {
     let credentials = laptop.peer.credentials();
     let vault = credentials.take_vault().unwrap();
