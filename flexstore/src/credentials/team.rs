@@ -116,6 +116,7 @@ pub struct ChangeMembership<'a> {
 
 impl ChangeMembership<'_> {
     /// Lists a member: a single key, a person, a team.
+    #[allow(clippy::should_implement_trait)] // of a list, and no sum
     pub fn add(mut self, member: KeyTag) -> Self {
         self.add.push(member);
         self
