@@ -38,6 +38,7 @@ pub use self::explain::{Readers, Reason, Step};
 pub use self::kdf::{Cost, CostError};
 pub(crate) use self::keeper::{EVENTS, run as keep};
 pub use self::keeper::{TeamEvent, TeamEvents};
+use self::kept::Contents;
 pub(crate) use self::kept::Kept;
 pub use self::keyring::Defaults;
 pub(crate) use self::keyring::Keyring;
@@ -57,6 +58,7 @@ pub use self::wrap::{MAX_WRAPPED_BYTES, UnwrapError, WrapError};
 use std::collections::BTreeSet;
 
 use flexstore_core::KeyTag;
+use flexstore_core::authority;
 use flexstore_core::register::Selection;
 use serde_json::{Value, json};
 
@@ -122,41 +124,74 @@ impl<'a> Credentials<'a> {
     pub async fn add(&self, set: KeySet) -> Result<KeyTag, CredentialsError> {
         self.peer.vault().keep(&set)?;
         let tag = self.hold(set).await?;
-        self.keyring()
-            .set_defaults(|defaults| defaults.author = defaults.author.or(Some(tag)));
+        self.choose(|defaults| defaults.author = defaults.author.or(Some(tag)))?;
         Ok(tag)
+    }
+
+    /// Changes the defaults: in the vault first, so that what holds now holds after a restart.
+    fn choose(&self, change: impl FnOnce(&mut Defaults)) -> Result<(), CredentialsError> {
+        let mut defaults = self.keyring().defaults();
+        change(&mut defaults);
+        self.peer.vault().keep_defaults(&defaults)?;
+        self.keyring().set_defaults(|now| *now = defaults);
+        Ok(())
     }
 
     /// Holds private keys in memory, and publishes their encryption key.
     async fn hold(&self, set: KeySet) -> Result<KeyTag, CredentialsError> {
         let set = self.keyring().add(set);
+        self.publish(&set).await?;
+        Ok(set.tag())
+    }
+
+    /// Publishes the encryption key of a key set that is held, unless that stands already.
+    async fn publish(&self, set: &KeySet) -> Result<(), CredentialsError> {
         let keys = self.encryption_keys()?;
         let (tag, key) = (set.tag(), set.encryption_key());
         if self.local_key(&keys, &tag) != Some(key) {
             let jwk: Value = serde_json::from_str(&key.to_jwk()).unwrap_or_else(|_| json!(null));
             keys.store(jwk).tag(tag).author(tag).owner(tag).await?;
         }
-        Ok(tag)
+        Ok(())
     }
 
-    /// Uses a vault: takes the keys and pins that are in it, and puts every device key made from
-    /// now on, and every pin, into it.
+    /// Uses a vault: takes the keys, pins and defaults that are in it, and puts into it what is
+    /// here and every device key, pin and default from now on. So a device that starts again is
+    /// who it was, and writes for whom it did. Defaults that were chosen here before stay. Of the
+    /// vault's names `defaults` and those that begin with `key/` or `pin/` are the library's.
     ///
     /// # Errors
-    /// [`CredentialsError`]; [`CredentialsError::Vault`] if a key that is held cannot be put in.
+    /// [`CredentialsError`]; [`CredentialsError::Vault`] if something that is here cannot be put
+    /// in.
     pub async fn use_vault(&self, vault: Vault) -> Result<(), CredentialsError> {
-        let (sets, pins) = kept::contents(&vault)?;
+        let contents = Contents::of(&vault)?;
+        let pins = authority::pins(&*self.peer.storage())?;
         self.peer.vault().set(vault);
-        for set in self.keyring().sets() {
+        for set in self.keyring().own() {
             self.peer.vault().keep(&set)?;
         }
-        for set in sets {
-            self.add(set).await?;
+        for (tag, record) in pins {
+            self.peer.vault().keep_pin(&TeamName { tag, record })?;
         }
-        for name in pins {
+        let here = self.keyring().defaults();
+        let mut tags = Vec::new();
+        for set in contents.sets {
+            tags.push(self.hold(set).await?);
+        }
+        for name in contents.pins {
             self.pin(&name).await?;
         }
-        Ok(())
+        self.choose(|defaults| {
+            let kept = contents.defaults;
+            if here.author.is_none() {
+                let held = kept.author.filter(|tag| tags.contains(tag));
+                defaults.author = held.or_else(|| tags.first().copied());
+                defaults.owner = here.owner.or(kept.owner);
+            }
+            if here.audience.is_empty() {
+                defaults.audience = kept.audience;
+            }
+        })
     }
 
     /// Takes the vault back, to change its passphrase or to wipe it. Keys stay in memory until
@@ -187,26 +222,31 @@ impl<'a> Credentials<'a> {
     /// Makes one of the held key sets the default author.
     ///
     /// # Errors
-    /// [`CredentialsError::NotHeld`].
+    /// [`CredentialsError::NotHeld`]; [`CredentialsError::Vault`], and nothing is changed.
     pub fn set_author(&self, tag: KeyTag) -> Result<(), CredentialsError> {
         if self.keyring().get(&tag).is_none() {
             return Err(CredentialsError::NotHeld);
         }
-        self.keyring()
-            .set_defaults(|defaults| defaults.author = Some(tag));
-        Ok(())
+        self.choose(|defaults| defaults.author = Some(tag))
     }
 
     /// The default owner: whose items are written; `None`: the author's own.
-    pub fn set_owner(&self, tag: Option<KeyTag>) {
-        self.keyring().set_defaults(|defaults| defaults.owner = tag);
+    ///
+    /// # Errors
+    /// [`CredentialsError::Vault`], and nothing is changed.
+    pub fn set_owner(&self, tag: Option<KeyTag>) -> Result<(), CredentialsError> {
+        self.choose(|defaults| defaults.owner = tag)
     }
 
     /// The default audience: to whom items are sealed; nobody: they are plain.
-    pub fn set_audience(&self, tags: impl IntoIterator<Item = KeyTag>) {
-        let tags = tags.into_iter().collect();
-        self.keyring()
-            .set_defaults(|defaults| defaults.audience = tags);
+    ///
+    /// # Errors
+    /// [`CredentialsError::Vault`], and nothing is changed.
+    pub fn set_audience(
+        &self,
+        tags: impl IntoIterator<Item = KeyTag>,
+    ) -> Result<(), CredentialsError> {
+        self.choose(|defaults| defaults.audience = tags.into_iter().collect())
     }
 
     /// Uses no keys but those of these tags, from now on; `None`: all.

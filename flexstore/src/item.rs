@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use crate::credentials::Keyring;
 use crate::seal::{self, Binding, OpenError};
 
-/// What an app stores: JSON, text or bytes.
-#[derive(Debug, Clone, PartialEq)]
+/// What an app stores: JSON, text or bytes. `Debug` does not show it: it may be about to be sealed.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Content {
     /// Any JSON value.
@@ -31,6 +31,16 @@ impl Content {
             Self::Text(text) => (text.into(), Some(CTY_TEXT)),
             Self::Bytes(bytes) => (bytes.into(), None),
         }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "Json(..)",
+            Self::Text(_) => "Text(..)",
+            Self::Bytes(_) => "Bytes(..)",
+        })
     }
 }
 

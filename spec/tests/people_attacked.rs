@@ -375,7 +375,7 @@ async fn defaults_hold_where_a_call_does_not_say() {
     let relay = relay().await;
     let (device, ann, _) = person(&relay).await;
     let credentials = device.peer.credentials();
-    credentials.set_audience([ann.tag]);
+    credentials.set_audience([ann.tag]).unwrap();
     let notes = device.notes();
     notes.store("sealed").tag("one").await.unwrap();
     notes.store("open").tag("two").plain().await.unwrap();
@@ -384,7 +384,7 @@ async fn defaults_hold_where_a_call_does_not_say() {
     assert_eq!(one.audience(), [ann.tag.tag()]);
     assert!(two.audience().is_empty());
     assert_eq!((one.owner(), one.author()), (ann.tag, device.author()));
-    credentials.set_owner(None);
+    credentials.set_owner(None).unwrap();
     notes.store("solo").tag("three").plain().await.unwrap();
     let three = notes.retrieve("three").await.unwrap().unwrap();
     assert_eq!(three.owner(), device.author());
@@ -549,4 +549,34 @@ async fn whom_a_stolen_phone_had_rightly_removed_from_a_team_stays_removed() {
     assert_eq!(now.members(), [ann.tag]);
     assert!(!now.leaves().contains(&thief));
     assert_eq!(now.records().len(), 3, "a new key, by the tablet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_that_were_changed_with_the_old_ones_open_nothing_any_more() {
+    let relay = relay().await;
+    let (phone, ann, old) = person(&relay).await;
+    let (_, new) = words();
+    let credentials = phone.peer.credentials();
+    credentials
+        .change_recovery(ann.tag, &new, Some(&old))
+        .await
+        .unwrap();
+    phone.in_step().await;
+    let name = credentials.team(ann.tag).unwrap().unwrap().name().unwrap();
+    assert_ne!(name, ann, "the name to give to others pins the change");
+    let tablet = Device::new(&relay).await;
+    let refused = tablet.peer.credentials().authorize_author(name, &old).await;
+    assert!(
+        matches!(refused, Err(CredentialsError::NotRecovered(_))),
+        "{refused:?}"
+    );
+    let device = tablet
+        .peer
+        .credentials()
+        .authorize_author(name, &new)
+        .await
+        .unwrap();
+    tablet.lists_with(ann.tag, device).await;
+    phone.keys_in_step().await;
+    phone.lists_with(ann.tag, device).await;
 }

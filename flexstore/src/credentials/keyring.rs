@@ -20,6 +20,8 @@ pub(crate) struct Keyring {
 #[derive(Default)]
 struct Held {
     sets: BTreeMap<KeyTag, Arc<KeySet>>,
+    /// Of these, those that are here for one call, such as a recovery key.
+    lent: BTreeSet<KeyTag>,
     defaults: Defaults,
     /// The only tags whose keys may be used, if there are such.
     scope: Option<BTreeSet<KeyTag>>,
@@ -41,6 +43,31 @@ struct Teams {
     unlocked: BTreeMap<KeyTag, Arc<TeamKeys>>,
     /// Teams that no key here opens, as things are.
     locked: BTreeSet<KeyTag>,
+}
+
+/// A key set that is held for one call.
+pub(super) struct Lent<'a> {
+    keyring: &'a Keyring,
+    set: Arc<KeySet>,
+}
+
+impl std::ops::Deref for Lent<'_> {
+    type Target = KeySet;
+
+    fn deref(&self) -> &KeySet {
+        &self.set
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let tag = self.set.tag();
+        self.keyring.change(|held| {
+            if held.lent.remove(&tag) {
+                held.sets.remove(&tag);
+            }
+        });
+    }
 }
 
 /// Secrets with which something is opened.
@@ -111,6 +138,15 @@ impl Keyring {
             .collect()
     }
 
+    /// All key sets that are this device's to keep, whatever may be used.
+    pub(super) fn own(&self) -> Vec<Arc<KeySet>> {
+        let held = self.held();
+        let own = held.sets.values();
+        own.filter(|set| !held.lent.contains(&set.tag()))
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn get(&self, tag: &KeyTag) -> Option<Arc<KeySet>> {
         let held = self.held();
         held.sets.get(tag).filter(|_| held.allows(tag)).cloned()
@@ -131,6 +167,7 @@ impl Keyring {
     pub(super) fn add(&self, set: KeySet) -> Arc<KeySet> {
         let set = Arc::new(set);
         self.change(|held| {
+            held.lent.remove(&set.tag());
             held.sets.insert(set.tag(), Arc::clone(&set));
         });
         set
@@ -138,8 +175,23 @@ impl Keyring {
 
     pub(super) fn remove(&self, tag: &KeyTag) {
         self.change(|held| {
+            held.lent.remove(tag);
             held.sets.remove(tag);
         });
+    }
+
+    /// Holds a key set for as long as the guard lives, also if the call that needs it is given up
+    /// half-way. One that is held anyway stays.
+    pub(super) fn lend(&self, set: KeySet) -> Lent<'_> {
+        let set = Arc::new(set);
+        let tag = set.tag();
+        self.change(|held| {
+            if !held.sets.contains_key(&tag) {
+                held.lent.insert(tag);
+                held.sets.insert(tag, Arc::clone(&set));
+            }
+        });
+        Lent { keyring: self, set }
     }
 
     /// What a team's records say; `None` for a single key.

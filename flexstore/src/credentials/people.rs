@@ -5,8 +5,9 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flexstore_core::{Digest, KeyTag};
+use flexstore_core::KeyTag;
 
+use super::keyring::Lent;
 use super::keyset::KeySet;
 use super::secret::{RecoverySecret, RecoveryWords};
 use super::team::{Change, TeamName};
@@ -62,7 +63,7 @@ impl Authorize<'_> {
             credentials.destroy(tag).await?;
             return Err(error);
         }
-        credentials.become_person(team, tag);
+        credentials.become_person(team, tag)?;
         Ok(tag)
     }
 }
@@ -106,15 +107,15 @@ impl<'a> Credentials<'a> {
         let set = self.keyring().get(&device);
         let set = set.ok_or(CredentialsError::NotHeld)?;
         let name = self.found_team(&set, members).await?;
-        self.become_person(name.tag, device);
+        self.become_person(name.tag, device)?;
         Ok(name)
     }
 
-    fn become_person(&self, person: KeyTag, device: KeyTag) {
-        self.keyring().set_defaults(|defaults| {
+    fn become_person(&self, person: KeyTag, device: KeyTag) -> Result<(), CredentialsError> {
+        self.choose(|defaults| {
             defaults.author = Some(device);
             defaults.owner = Some(person);
-        });
+        })
     }
 
     /// Comes back in as a person, on this new device, by the recovery secret.
@@ -159,29 +160,55 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// Gives a person a new recovery secret, in place of the present ones.
+    /// Gives a person a new recovery secret, in place of the present ones. With the old one, where it
+    /// is still known, the change is signed by the most senior key there is, and what the old secret
+    /// opens is deleted, so that it is of use only to somebody who has copied that before. Without
+    /// it, the old secret goes on opening its key, which is senior to the devices and can undo them.
+    /// The new key is the most junior: a device that is older can contest what it signs.
     ///
     /// # Errors
     /// [`CredentialsError`].
     pub async fn change_recovery(
         &self,
         person: KeyTag,
-        secret: &RecoverySecret,
+        new: &RecoverySecret,
+        old: Option<&RecoverySecret>,
     ) -> Result<(), CredentialsError> {
         let judgement = self.judged(&person)?;
         let recoveries = self.recoveries()?;
-        let mut change = self.change_membership(person);
-        for member in judgement.seniority() {
-            let wrapped =
-                recoveries
-                    .register()
-                    .find(&member.tag(), Some(*member), Default::default());
-            if matches!(wrapped, Ok(Some(_))) {
-                change = change.remove(*member);
+        let is_recovery = |tag: &KeyTag| {
+            let register = recoveries.register();
+            let wrapped = register.find(&tag.tag(), Some(*tag), Default::default());
+            matches!(wrapped, Ok(Some(_)))
+        };
+        let members = judgement.seniority().iter().copied();
+        let present: Vec<KeyTag> = members.filter(is_recovery).collect();
+        let opened = match old {
+            Some(old) => Some(self.recover(&person, old).await?),
+            None => None,
+        };
+        let added = vec![self.create_recovery(new).await?];
+        let Some(opened) = opened else {
+            let mut change = self.change_membership(person).add(added[0]);
+            for tag in present {
+                change = change.remove(tag);
             }
-        }
-        let recovery = self.create_recovery(secret).await?;
-        change.add(recovery).await.map(|_| ())
+            return change.await.map(|_| ());
+        };
+        let lent = self.keyring().lend(opened);
+        let record = {
+            let mut change = self.change_membership(person).author(lent.tag());
+            for tag in &present {
+                change = change.remove(*tag);
+            }
+            change.add(added[0]).await?
+        };
+        let name = TeamName {
+            tag: person,
+            record,
+        };
+        self.pin(&name).await?;
+        self.destroy(lent.tag()).await
     }
 
     /// Makes a person for somebody else, who needs no device yet.
@@ -191,11 +218,8 @@ impl<'a> Credentials<'a> {
     pub async fn create_invitation(&self) -> Result<Invitation, CredentialsError> {
         let words = RecoveryWords::generate()?;
         let set = KeySet::generate()?;
-        let tag = self.publish_recovery(set, &(&words).into()).await?;
-        let set = self.keyring().get(&tag).ok_or(CredentialsError::NotHeld)?;
-        let founded = self.found_team(&set, vec![tag]).await;
-        self.keyring().remove(&tag);
-        let name = founded?;
+        let set = self.publish_recovery(set, &(&words).into()).await?;
+        let name = self.found_team(&set, vec![set.tag()]).await?;
         Ok(Invitation { name, words })
     }
 
@@ -222,47 +246,45 @@ impl<'a> Credentials<'a> {
         let recovery = self.create_recovery(secret).await?;
         let device = self.add(KeySet::generate()?).await?;
         let base = Arc::clone(&judgement.path()[0]);
-        self.keyring().add(invited);
-        let set = self.keyring().get(&invitee);
-        let set = set.ok_or(CredentialsError::NotHeld)?;
+        let invited = self.keyring().lend(invited);
         let change = Change {
             members: vec![recovery, device],
             until: BTreeMap::new(),
             rotate: true,
         };
-        let written = self.write_change(&name.tag, &set, &base, change).await;
+        let written = self.write_change(&name.tag, &invited, &base, change).await;
         if written.is_ok() {
             self.destroy(invitee).await?;
         }
-        self.keyring().remove(&invitee);
+        drop(invited);
         let claimed = TeamName {
             tag: name.tag,
             record: written?,
         };
         self.pin(&claimed).await?;
-        self.become_person(name.tag, device);
+        self.become_person(name.tag, device)?;
         Ok(claimed)
     }
 
     /// Makes a recovery key, and publishes it wrapped by the secret; it is not kept here.
     async fn create_recovery(&self, secret: &RecoverySecret) -> Result<KeyTag, CredentialsError> {
-        let tag = self.publish_recovery(KeySet::generate()?, secret).await?;
-        self.keyring().remove(&tag);
-        Ok(tag)
+        let set = self.publish_recovery(KeySet::generate()?, secret).await?;
+        Ok(set.tag())
     }
 
     async fn publish_recovery(
         &self,
         set: KeySet,
         secret: &RecoverySecret,
-    ) -> Result<KeyTag, CredentialsError> {
+    ) -> Result<Lent<'_>, CredentialsError> {
         let tag = set.tag();
         let (secret, text) = (secret.copy(), set.to_jwks());
         let kid = tag.to_string();
         // Some tenths of a second of work.
         let wrapped = tokio::task::spawn_blocking(move || secret.wrap(text.as_bytes(), &kid));
         let wrapped = wrapped.await.map_err(|_| CredentialsError::NotHeld)??;
-        self.hold(set).await?;
+        let set = self.keyring().lend(set);
+        self.publish(&set).await?;
         let recoveries = self.recoveries()?;
         recoveries
             .store(wrapped)
@@ -270,7 +292,7 @@ impl<'a> Credentials<'a> {
             .author(tag)
             .owner(tag)
             .await?;
-        Ok(tag)
+        Ok(set)
     }
 
     /// The recovery key of a person that the secret opens.
@@ -324,7 +346,7 @@ impl<'a> Credentials<'a> {
         until: BTreeMap<KeyTag, u64>,
     ) -> Result<(), CredentialsError> {
         let tag = recovery.tag();
-        self.keyring().add(recovery);
+        let _lent = self.keyring().lend(recovery);
         let mut change = self.change_membership(*person).author(tag);
         for member in add {
             change = change.add(member);
@@ -335,9 +357,7 @@ impl<'a> Credentials<'a> {
         for (member, time) in until {
             change = change.until(member, time);
         }
-        let done: Result<Digest, CredentialsError> = change.await;
-        self.keyring().remove(&tag);
-        done.map(|_| ())
+        change.await.map(|_| ())
     }
 
     /// Makes sure that a team's records are here, and those of the teams within it, if a service

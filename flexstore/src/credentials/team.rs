@@ -323,6 +323,13 @@ impl<'a> Credentials<'a> {
         }
         self.peer.vault().forget(&tag)?;
         self.keyring().remove(&tag);
+        // A key that is gone signs nothing; the next one made or added takes its place.
+        if self.keyring().defaults().author == Some(tag) {
+            self.choose(|defaults| {
+                defaults.author = None;
+                defaults.owner = defaults.owner.filter(|owner| *owner != tag);
+            })?;
+        }
         Ok(())
     }
 

@@ -97,11 +97,11 @@ async fn unlock(report: &mut Report) -> Outcome {
             credentials.set_author(keys[0])?;
             people.push(credentials.create_team(keys).await?.tag);
         }
-        credentials.set_owner(Some(people[0]));
+        credentials.set_owner(Some(people[0]))?;
         middle.push(credentials.create_team(people).await?.tag);
-        credentials.set_owner(None);
+        credentials.set_owner(None)?;
     }
-    credentials.set_owner(Some(middle[0]));
+    credentials.set_owner(Some(middle[0]))?;
     let top = credentials.create_team(middle).await?.tag;
     let notes = maker.collection::<Mutable>("notes").open()?;
     notes.store("for all").tag("note").seal_to([top]).await?;

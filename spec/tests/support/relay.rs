@@ -62,6 +62,14 @@ impl Relay {
         Self::spawn(shell, "127.0.0.1:0", data, &[]).unwrap()
     }
 
+    /// With everything that it can log in a file.
+    pub fn start_with_log(data: &Path, log: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        let script = "RUST_LOG=trace exec \"$0\" \"$@\" 2>>\"$LOG\"";
+        shell.args(["-c", script]).arg(binary()).env("LOG", log);
+        Self::spawn(shell, "127.0.0.1:0", data, &[]).unwrap()
+    }
+
     fn spawn(
         mut command: Command,
         listen: &str,

@@ -200,7 +200,7 @@ async fn lock(
 
     let phone = Device::start(device, dir, vault, &stage.service).await?;
     // Which person this device writes for is the app's to remember.
-    phone.credentials().set_owner(Some(name.tag));
+    phone.credentials().set_owner(Some(name.tag))?;
     let pages = phone.online(FAVOURITES, &stage.service).await?;
     let read = favourites.read_by(&pages, name.tag).await?;
     report.check(
