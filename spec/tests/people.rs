@@ -336,6 +336,17 @@ async fn an_invitation_is_claimed_once() {
     bens.in_step().await;
     anns.reads("answer", person.tag, Some("thanks")).await;
 
+    // He goes on as any other: a further device, by his own words.
+    let second = Device::new(&relay).await;
+    let credentials = second.peer.credentials();
+    let laptop = credentials
+        .authorize_author(claimed, &secret)
+        .await
+        .unwrap();
+    bens.lists_with(person.tag, laptop).await;
+    let team = credentials.team(person.tag).unwrap().unwrap();
+    assert_eq!((team.members().len(), team.records().len()), (3, 3));
+
     // Whoever has seen the words comes too late.
     let eves = Device::new(&relay).await;
     let (_, secret) = words();
@@ -350,7 +361,7 @@ async fn an_invitation_is_claimed_once() {
         ),
         "{late:?}"
     );
-    // And Ben has a way back in of his own.
+    // Nor do words of her own help.
     let other = Device::new(&relay).await;
     other
         .peer

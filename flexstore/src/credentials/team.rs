@@ -428,7 +428,8 @@ impl<'a> Credentials<'a> {
             return true;
         };
         if !presence.spans().is_empty() {
-            return presence.contains(record.iat);
+            // Just before: a key that takes itself off the list does so rightly.
+            return presence.contains(record.iat.saturating_sub(1));
         }
         let struck_off = |team: &KeyTag| -> Option<u64> {
             let within = self.keyring().judgement(team).ok()??;
@@ -437,7 +438,7 @@ impl<'a> Credentials<'a> {
             path.get(last + 1).map(|list| list.iat)
         };
         let times = judgement.consulted().iter().filter_map(struck_off);
-        times.min().is_none_or(|time| record.iat < time)
+        times.min().is_none_or(|time| record.iat <= time)
     }
 
     /// Makes a new team by this author.
