@@ -290,13 +290,21 @@ impl<'a> Credentials<'a> {
     /// The key to which something for a tag is sealed now; from here, or from a service. A team
     /// of ours that is due for a new key is given one first.
     pub(crate) async fn audience(&self, tag: &KeyTag) -> Result<Audience, CredentialsError> {
+        self.audience_within(tag, &[]).await
+    }
+
+    async fn audience_within(
+        &self,
+        tag: &KeyTag,
+        above: &[KeyTag],
+    ) -> Result<Audience, CredentialsError> {
         if self.keyring().judgement(tag)?.is_none()
             && let Some(key) = self.single_key(tag).await
         {
             let kid = Kid::new(*tag);
             return Ok(Audience { kid, key });
         }
-        self.team_key(tag).await
+        self.team_key(tag, above).await
     }
 
     async fn single_key(&self, tag: &KeyTag) -> Option<EncryptionKey> {

@@ -199,6 +199,9 @@ impl<'a> IntoFuture for ChangeMembership<'a> {
     }
 }
 
+/// How many teams are given new keys, each for the sake of the one around it.
+const MAX_ABOVE: usize = 16;
+
 /// What a new record is to say.
 pub(super) struct Change {
     pub(super) members: Vec<KeyTag>,
@@ -379,11 +382,12 @@ impl<'a> Credentials<'a> {
         }
         // Of a key that is struck off from the start, what it wrote stays: it may have founded the
         // team and listed the others.
-        let passed = |record: &TeamRecord| {
+        while at > 0 {
+            let record = &path[at];
             let struck = struck_from(record).is_some_and(|from| from > 0 && record.iat >= from);
-            struck || !self.is_sound(judgement, record)
-        };
-        while at > 0 && passed(&path[at]) {
+            if !struck && self.is_sound(judgement, record)? {
+                break;
+            }
             at -= 1;
         }
         if self.wins(judgement, author, at)? {
@@ -423,22 +427,30 @@ impl<'a> Credentials<'a> {
     /// Whether the author of a record in force still counts for the time at which it wrote it. Of
     /// one that is struck off from the start nothing counts; but it may have founded the team, and
     /// whom it listed and removed in its time it did so rightly: until it was struck off.
-    fn is_sound(&self, judgement: &Judgement, record: &TeamRecord) -> bool {
+    fn is_sound(
+        &self,
+        judgement: &Judgement,
+        record: &TeamRecord,
+    ) -> Result<bool, CredentialsError> {
         let Some(presence) = judgement.leaves().get(&record.author) else {
-            return true;
+            return Ok(true);
         };
         if !presence.spans().is_empty() {
             // Just before: a key that takes itself off the list does so rightly.
-            return presence.contains(record.iat.saturating_sub(1));
+            return Ok(presence.contains(record.iat.saturating_sub(1)));
         }
-        let struck_off = |team: &KeyTag| -> Option<u64> {
-            let within = self.keyring().judgement(team).ok()??;
+        for team in judgement.consulted() {
+            let Some(within) = self.keyring().judgement(team)? else {
+                continue;
+            };
             let path = within.path();
-            let last = path.iter().rposition(|list| list.lists(&record.author))?;
-            path.get(last + 1).map(|list| list.iat)
-        };
-        let times = judgement.consulted().iter().filter_map(struck_off);
-        times.min().is_none_or(|time| record.iat <= time)
+            let last = path.iter().rposition(|list| list.lists(&record.author));
+            let struck_off = last.and_then(|last| path.get(last + 1));
+            if struck_off.is_some_and(|list| record.iat > list.iat) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes a new team by this author.
@@ -448,7 +460,7 @@ impl<'a> Credentials<'a> {
         members: Vec<KeyTag>,
     ) -> Result<TeamName, CredentialsError> {
         let keys = TeamKeys::generate().ok_or(CredentialsError::Seal(SealError::Failed))?;
-        let members = self.entries(&members).await?;
+        let members = self.entries(&members, &[], &[]).await?;
         let roster = keys.roster(&author.tag(), &members, BTreeMap::new())?;
         let record = self.write_roster(&keys, author, roster, None).await?;
         let name = TeamName {
@@ -467,12 +479,25 @@ impl<'a> Credentials<'a> {
         base: &TeamRecord,
         change: Change,
     ) -> Result<Digest, CredentialsError> {
+        let above = [*team];
+        self.write_change_within(team, author, base, change, &above)
+            .await
+    }
+
+    async fn write_change_within(
+        &self,
+        team: &KeyTag,
+        author: &KeySet,
+        base: &TeamRecord,
+        change: Change,
+        above: &[KeyTag],
+    ) -> Result<Digest, CredentialsError> {
         if change.members.is_empty() {
             return Err(CredentialsError::NoMembers);
         }
         let keys = self.keyring().team(team)?;
         let mut keys = keys.ok_or(CredentialsError::NotMember)?.copy();
-        let members = self.entries(&change.members).await?;
+        let members = self.entries(&change.members, &base.members, above).await?;
         // Whoever a nested team has lost since could still read.
         let lost = |member: &Member| -> Result<bool, CredentialsError> {
             let Some(record) = &member.record else {
@@ -531,19 +556,38 @@ impl<'a> Credentials<'a> {
         Ok(written.stamp.digest)
     }
 
-    /// The entries of a list, and the keys to which the team's are wrapped.
+    /// The entries of a list, and the keys to which the team's are wrapped: none for a member of
+    /// before that was destroyed since, which must not stand in the way of the others.
     async fn entries(
         &self,
         members: &[KeyTag],
-    ) -> Result<Vec<(Member, EncryptionKey)>, CredentialsError> {
+        before: &[Member],
+        above: &[KeyTag],
+    ) -> Result<Vec<(Member, Option<EncryptionKey>)>, CredentialsError> {
         let mut entries = Vec::with_capacity(members.len());
         for tag in members {
-            let audience = Box::pin(self.audience(tag)).await?;
-            let member = Member {
-                tag: *tag,
-                record: audience.kid.record,
+            let found = Box::pin(self.audience_within(tag, above)).await;
+            let destroyed = match found {
+                Ok(audience) => {
+                    let member = Member {
+                        tag: *tag,
+                        record: audience.kid.record,
+                    };
+                    entries.push((member, Some(audience.key)));
+                    continue;
+                }
+                Err(CredentialsError::Destroyed) => self.judged(tag)?.head().map(|head| Member {
+                    tag: *tag,
+                    record: Some(head.digest),
+                }),
+                Err(CredentialsError::UnknownKey(_)) if self.is_destroyed(tag)? => {
+                    Some(Member::leaf(*tag))
+                }
+                Err(error) => return Err(error),
             };
-            entries.push((member, audience.key));
+            let listed = before.iter().any(|member| member.tag == *tag);
+            let destroyed = destroyed.filter(|_| listed);
+            entries.push((destroyed.ok_or(CredentialsError::UnknownKey(*tag))?, None));
         }
         Ok(entries)
     }
@@ -556,6 +600,13 @@ impl<'a> Credentials<'a> {
             }
         }
         Ok(all)
+    }
+
+    /// Whether a single key was destroyed by its holder.
+    fn is_destroyed(&self, tag: &KeyTag) -> Result<bool, CredentialsError> {
+        let keys = self.encryption_keys()?;
+        let rows = keys.register().group(&tag.tag(), tag)?;
+        Ok(rows.iter().any(|row| row.tombstone))
     }
 
     /// Every team that lists this one, and every team around those, is given a new key, if we can:
@@ -591,12 +642,13 @@ impl<'a> Credentials<'a> {
                 around.push(outer);
                 let renewed = if let Some(was) = lost {
                     self.sign_for(&outer, was, &within).await
-                } else if self.keyring().member(&outer)?.is_some() {
-                    self.renew(&outer).await.map(|_| ())
+                } else if self.renewer(&outer, &judgement)?.is_some() {
+                    self.renew(&outer, &[]).await.map(|_| ())
                 } else {
                     Ok(())
                 };
-                // The removal stands; whoever seals to that team next tries again.
+                // Where it cannot be done now, whoever seals to it next does it. One that
+                // strangers made so that it never can be must not keep the others waiting.
                 if let Err(error) = renewed {
                     tracing::warn!(team = %outer, %error, "a team around has no new key yet");
                 }
@@ -619,7 +671,7 @@ impl<'a> Credentials<'a> {
         let member = self.judged(through)?;
         let sound = |record: &TeamRecord| match member.leaves().get(&record.author) {
             Some(presence) => presence.contains(record.iat),
-            None => self.is_sound(was, record),
+            None => self.is_sound(was, record).unwrap_or(false),
         };
         let mut records = was.path().iter().rev();
         let Some(base) = records.find(|record| record.lists(through) && sound(record)) else {
@@ -635,7 +687,7 @@ impl<'a> Credentials<'a> {
     }
 
     /// Gives a team a new key by a record with an unchanged list.
-    pub(super) async fn renew(&self, team: &KeyTag) -> Result<Digest, CredentialsError> {
+    async fn renew(&self, team: &KeyTag, above: &[KeyTag]) -> Result<Digest, CredentialsError> {
         let judgement = self.judged(team)?;
         let author = self.acting(team, &judgement)?;
         let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
@@ -644,11 +696,17 @@ impl<'a> Credentials<'a> {
             until: BTreeMap::new(),
             rotate: true,
         };
-        Box::pin(self.write_change(team, &author, &base, change)).await
+        let above = [above, &[*team]].concat();
+        Box::pin(self.write_change_within(team, &author, &base, change, &above)).await
     }
 
-    /// The key to which something for a team is sealed now.
-    pub(super) async fn team_key(&self, team: &KeyTag) -> Result<Audience, CredentialsError> {
+    /// The key to which something for a team is sealed now. Those above are being changed, each for
+    /// the sake of the one before, so that teams in a circle come to an end.
+    pub(super) async fn team_key(
+        &self,
+        team: &KeyTag,
+        above: &[KeyTag],
+    ) -> Result<Audience, CredentialsError> {
         if self.keyring().judgement(team)?.is_none() {
             self.fetch_team(team).await;
         }
@@ -656,8 +714,9 @@ impl<'a> Credentials<'a> {
             Err(CredentialsError::NoTeam) => return Err(CredentialsError::UnknownKey(*team)),
             judged => judged?,
         };
-        if self.is_due(&judgement)? && self.keyring().member(team)?.is_some() {
-            Box::pin(self.renew(team)).await?;
+        let may = above.len() < MAX_ABOVE && !above.contains(team);
+        if may && self.is_due(&judgement)? && self.renewer(team, &judgement)?.is_some() {
+            Box::pin(self.renew(team, above)).await?;
             judgement = self.judged(team)?;
         }
         let missing = CredentialsError::Unjudged {
@@ -676,23 +735,39 @@ impl<'a> Credentials<'a> {
         })
     }
 
-    /// Whether somebody who belongs to a team no more can read what is sealed to its present key:
-    /// a nested team has lost someone since, or a removed key wrote the last record.
+    /// Whether somebody who belongs to a team no more can read what is sealed to its present key,
+    /// and a new one would help: a nested team has lost someone and gone on since, or a removed key
+    /// wrote the last record.
     fn is_due(&self, judgement: &Judgement) -> Result<bool, CredentialsError> {
         let Some(head) = judgement.head() else {
             return Ok(false);
         };
-        if !self.is_sound(judgement, head) {
+        let by = judgement.leaves().get(&head.author);
+        if by.is_some_and(|presence| !presence.contains(head.iat)) {
             return Ok(true);
         }
         for member in &head.members {
             if let Some(record) = &member.record
                 && let Some(within) = self.keyring().judgement(&member.tag)?
+                && within.head().is_some_and(|last| last.digest != *record)
                 && within.lost_since(record)
             {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// A key here that can give a team a new key so that it counts.
+    fn renewer(
+        &self,
+        team: &KeyTag,
+        judgement: &Judgement,
+    ) -> Result<Option<Arc<KeySet>>, CredentialsError> {
+        let stays = |set: &Arc<KeySet>| {
+            let presence = judgement.leaves().get(&set.tag());
+            presence.is_some_and(|presence| presence.contains(u64::MAX - 1))
+        };
+        Ok(self.keyring().member(team)?.filter(stays))
     }
 }

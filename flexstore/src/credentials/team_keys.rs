@@ -106,11 +106,11 @@ impl TeamKeys {
     }
 
     /// The payload of a Team record by this author that lists these members and wraps all keys
-    /// for them.
+    /// for those that have a key.
     pub(crate) fn roster(
         &self,
         author: &KeyTag,
-        members: &[(Member, EncryptionKey)],
+        members: &[(Member, Option<EncryptionKey>)],
         until: BTreeMap<KeyTag, u64>,
     ) -> Result<Roster, SealError> {
         let current = self.secrets.last().ok_or(SealError::Failed)?;
@@ -126,9 +126,9 @@ impl TeamKeys {
         text.push_str("]}");
         let audience: Vec<Audience> = members
             .iter()
-            .map(|(member, key)| Audience {
-                kid: kid(member),
-                key: *key,
+            .filter_map(|(member, key)| {
+                let kid = kid(member);
+                key.map(|key| Audience { kid, key })
             })
             .collect();
         let binding = binding(&self.signing.tag(), author);
