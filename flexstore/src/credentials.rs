@@ -130,6 +130,11 @@ impl<'a> Credentials<'a> {
     /// Holds private keys in memory, and publishes their encryption key.
     async fn hold(&self, set: KeySet) -> Result<KeyTag, CredentialsError> {
         let set = self.keyring().add(set);
+        self.publish(&set).await
+    }
+
+    /// Publishes the encryption key of private keys that are held, unless that stands already.
+    async fn publish(&self, set: &KeySet) -> Result<KeyTag, CredentialsError> {
         let keys = self.encryption_keys()?;
         let (tag, key) = (set.tag(), set.encryption_key());
         if self.local_key(&keys, &tag) != Some(key) {

@@ -15,6 +15,30 @@ use crate::seal::{EncryptionSecret, Kid};
 pub(crate) struct Keyring {
     held: RwLock<Held>,
     teams: Mutex<Teams>,
+    /// Held while a Team record is written.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A key set that is held only as long as this.
+pub(super) struct Lent<'a> {
+    keyring: &'a Keyring,
+    set: Arc<KeySet>,
+    /// Whether it was held before, and so stays.
+    stays: bool,
+}
+
+impl Lent<'_> {
+    pub(super) fn set(&self) -> &KeySet {
+        &self.set
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.keyring.remove(&self.set.tag());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -76,6 +100,7 @@ impl Keyring {
         Self {
             held: RwLock::default(),
             teams: Mutex::new(teams),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -134,6 +159,21 @@ impl Keyring {
             held.sets.insert(set.tag(), Arc::clone(&set));
         });
         set
+    }
+
+    /// Holds a key set for a while.
+    pub(super) fn lend(&self, set: KeySet) -> Lent<'_> {
+        let stays = self.held().sets.contains_key(&set.tag());
+        Lent {
+            keyring: self,
+            set: self.add(set),
+            stays,
+        }
+    }
+
+    /// One who is about to write a Team record waits for the others.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     pub(super) fn remove(&self, tag: &KeyTag) {
