@@ -53,10 +53,10 @@ async fn team(peer: &Peer, members: &[KeyTag]) -> TeamName {
     let credentials = peer.credentials();
     let before = credentials.defaults();
     credentials.set_author(members[0]).unwrap();
-    credentials.set_owner(None);
+    credentials.set_owner(None).unwrap();
     let team = credentials.create_team(members[1..].iter().copied()).await;
     credentials.set_author(before.author.unwrap()).unwrap();
-    credentials.set_owner(before.owner);
+    credentials.set_owner(before.owner).unwrap();
     team.unwrap()
 }
 
@@ -368,7 +368,10 @@ async fn words_that_were_seen_open_nothing_once_there_are_new_ones() {
     let (old, new) = (secret(), secret());
     let ann = credentials.create_author(&old).await.unwrap();
     let phone = credentials.author().unwrap();
-    credentials.change_recovery(ann.tag, &new, None).await.unwrap();
+    credentials
+        .change_recovery(ann.tag, &new, None)
+        .await
+        .unwrap();
     let thief = credentials.authorize_author(ann, &old).lost(phone).await;
     assert!(thief.is_err());
     assert!(members(&peer, ann.tag).contains(&phone));

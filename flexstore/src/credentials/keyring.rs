@@ -15,6 +15,8 @@ use crate::seal::{EncryptionSecret, Kid};
 pub(crate) struct Keyring {
     held: RwLock<Held>,
     teams: Mutex<Teams>,
+    /// Held while a Team record is written.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -103,6 +105,7 @@ impl Keyring {
         Self {
             held: RwLock::default(),
             teams: Mutex::new(teams),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -171,6 +174,11 @@ impl Keyring {
             held.sets.insert(set.tag(), Arc::clone(&set));
         });
         set
+    }
+
+    /// One who is about to write a Team record waits for the others.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     pub(super) fn remove(&self, tag: &KeyTag) {

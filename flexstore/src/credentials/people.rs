@@ -1,6 +1,6 @@
 //! People: making one, coming back in, inviting one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,7 +49,14 @@ impl Authorize<'_> {
 
     async fn run(self) -> Result<KeyTag, CredentialsError> {
         let credentials = self.credentials;
-        credentials.pin(&self.name).await?;
+        let before = credentials.pin_no_less(&self.name).await?;
+        let done = self.come_in().await;
+        credentials.pin_as_before(before, &done).await?;
+        done
+    }
+
+    async fn come_in(self) -> Result<KeyTag, CredentialsError> {
+        let credentials = self.credentials;
         let team = self.name.tag;
         let recovery = credentials.recover(&team, self.secret).await?;
         let device = KeySet::generate()?;
@@ -60,7 +67,10 @@ impl Authorize<'_> {
             .await;
         if let Err(error) = done {
             // A device that belongs to nobody is of no use.
-            credentials.destroy(tag).await?;
+            let judgement = credentials.keyring().judgement(&team)?;
+            if !judgement.is_some_and(|judgement| judgement.current().contains(&tag)) {
+                credentials.destroy(tag).await?;
+            }
             return Err(error);
         }
         credentials.become_person(team, tag)?;
@@ -236,7 +246,18 @@ impl<'a> Credentials<'a> {
         words: &RecoveryWords,
         secret: &RecoverySecret,
     ) -> Result<TeamName, CredentialsError> {
-        self.pin(name).await?;
+        let before = self.pin_no_less(name).await?;
+        let claimed = self.claim(name, words, secret).await;
+        self.pin_as_before(before, &claimed).await?;
+        claimed
+    }
+
+    async fn claim(
+        &self,
+        name: &TeamName,
+        words: &RecoveryWords,
+        secret: &RecoverySecret,
+    ) -> Result<TeamName, CredentialsError> {
         let invited = self.recover(&name.tag, &words.into()).await?;
         let judgement = self.judged(&name.tag)?;
         let invitee = invited.tag();
@@ -246,24 +267,57 @@ impl<'a> Credentials<'a> {
         let recovery = self.create_recovery(secret).await?;
         let device = self.add(KeySet::generate()?).await?;
         let base = Arc::clone(&judgement.path()[0]);
-        let invited = self.keyring().lend(invited);
+        let lent = self.keyring().lend(invited);
         let change = Change {
             members: vec![recovery, device],
             until: BTreeMap::new(),
             rotate: true,
+            head: Some(base.digest),
         };
-        let written = self.write_change(&name.tag, &invited, &base, change).await;
-        if written.is_ok() {
-            self.destroy(invitee).await?;
-        }
-        drop(invited);
-        let claimed = TeamName {
-            tag: name.tag,
-            record: written?,
+        let written = self.write_change(&name.tag, &lent, &base, change);
+        let record = match written.await {
+            Ok(Some(record)) => record,
+            failed => {
+                // A device that belongs to nobody is of no use.
+                self.destroy(device).await?;
+                return Err(failed.err().unwrap_or(CredentialsError::NoInvitation));
+            }
         };
+        let tag = name.tag;
+        let claimed = TeamName { tag, record };
         self.pin(&claimed).await?;
-        self.become_person(name.tag, device)?;
+        self.become_person(tag, device)?;
+        self.destroy(invitee).await?;
         Ok(claimed)
+    }
+
+    /// Pins a name, unless a record that follows the one that it names is pinned; the pin of before.
+    async fn pin_no_less(&self, name: &TeamName) -> Result<Option<TeamName>, CredentialsError> {
+        let tag = name.tag;
+        let before = self.keyring().pin_of(&tag)?;
+        if let (Some(before), Some(judgement)) = (before, self.keyring().judgement(&tag)?) {
+            let place = |digest| {
+                let mut path = judgement.path().iter();
+                path.position(|record| record.digest == digest)
+            };
+            if place(name.record).is_some_and(|named| Some(named) <= place(before)) {
+                return Ok(None);
+            }
+        }
+        self.pin(name).await?;
+        Ok(before.map(|record| TeamName { tag, record }))
+    }
+
+    /// Pins again what was pinned before something failed.
+    async fn pin_as_before<T>(
+        &self,
+        before: Option<TeamName>,
+        done: &Result<T, CredentialsError>,
+    ) -> Result<(), CredentialsError> {
+        match before {
+            Some(before) if done.is_err() => self.pin(&before).await,
+            _ => Ok(()),
+        }
     }
 
     /// Makes a recovery key, and publishes it wrapped by the secret; it is not kept here.
@@ -276,14 +330,14 @@ impl<'a> Credentials<'a> {
         &self,
         set: KeySet,
         secret: &RecoverySecret,
-    ) -> Result<Lent<'_>, CredentialsError> {
+    ) -> Result<Lent<'a>, CredentialsError> {
         let tag = set.tag();
         let (secret, text) = (secret.copy(), set.to_jwks());
         let kid = tag.to_string();
         // Some tenths of a second of work.
         let wrapped = tokio::task::spawn_blocking(move || secret.wrap(text.as_bytes(), &kid));
         let wrapped = wrapped.await.map_err(|_| CredentialsError::NotHeld)??;
-        let set = self.keyring().lend(set);
+        let set = self.peer.keyring().lend(set);
         self.publish(&set).await?;
         let recoveries = self.recoveries()?;
         recoveries
@@ -305,20 +359,29 @@ impl<'a> Credentials<'a> {
         let judgement = self.judged(person)?;
         let recoveries = self.recoveries()?;
         let mut failed = None;
-        // The present ones first; one that a stolen device removed still serves.
-        let mut tags: Vec<KeyTag> = judgement.seniority().to_vec();
-        for record in judgement.path().iter().rev() {
-            for member in &record.members {
-                if member.record.is_none() && !tags.contains(&member.tag) {
-                    tags.push(member.tag);
-                }
-            }
-        }
-        for tag in tags {
+        // In turn a present one, and one that is listed no more, which still serves if a stolen
+        // device removed it; each in the order of joining. So nobody can put many in front.
+        let mut known: BTreeSet<KeyTag> = judgement.seniority().iter().copied().collect();
+        let all = judgement.path().iter().flat_map(|record| &record.members);
+        let gone: Vec<KeyTag> = (all.filter(|member| member.record.is_none()))
+            .map(|member| member.tag)
+            .filter(|tag| known.insert(*tag))
+            .collect();
+        let mut queues = [
+            VecDeque::from(judgement.seniority().to_vec()),
+            VecDeque::from(gone),
+        ];
+        let mut turn = 0;
+        while queues.iter().any(|queue| !queue.is_empty()) {
+            let Some(tag) = queues[turn].pop_front() else {
+                turn = 1 - turn;
+                continue;
+            };
             let Ok(Some(item)) = recoveries.retrieve(tag.tag()).owner(tag).await else {
                 continue;
             };
             let Ok(text) = item.text() else { continue };
+            turn = 1 - turn;
             let (secret, text, kid) = (secret.copy(), text.to_owned(), tag.to_string());
             let opened = tokio::task::spawn_blocking(move || secret.open(&text, &kid)).await;
             match opened.unwrap_or(Err(UnwrapError::Failed)) {

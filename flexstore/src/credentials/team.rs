@@ -156,33 +156,38 @@ impl ChangeMembership<'_> {
             credentials, team, ..
         } = self;
         let keyring = credentials.keyring();
-        let judgement = credentials.judged(&team)?;
-        let author = match &self.author {
-            Some(tag) => keyring.get(tag).ok_or(CredentialsError::NotHeld)?,
-            None => credentials.acting(&team, &judgement)?,
-        };
-        let base = credentials.base(&judgement, &author.tag(), &self.until)?;
-        let mut members: Vec<KeyTag> = base.members.iter().map(|member| member.tag).collect();
-        let removed: Vec<KeyTag> = (self.remove.iter().copied())
-            .filter(|tag| members.contains(tag))
-            .collect();
-        members.retain(|tag| !self.remove.contains(tag));
-        for tag in &self.add {
-            if !members.contains(tag) {
-                members.push(*tag);
-            }
-        }
-        let forks = judgement.head().map(|head| head.digest) != Some(base.digest);
-        let rotate = self.rotate || forks || !removed.is_empty();
-        let change = Change {
-            members,
-            until: self.until.clone(),
-            rotate,
-        };
         let before = credentials.all_judged()?;
-        let digest = credentials
-            .write_change(&team, &author, &base, change)
-            .await?;
+        let (mut tries, mut removed) = (0, Vec::new());
+        let digest = loop {
+            tries += 1;
+            let judgement = credentials.judged(&team)?;
+            let author = match &self.author {
+                Some(tag) => keyring.get(tag).ok_or(CredentialsError::NotHeld)?,
+                None => credentials.acting(&team, &judgement)?,
+            };
+            let base = credentials.base(&judgement, &author.tag(), &self.until)?;
+            let mut members: Vec<KeyTag> = base.members.iter().map(|member| member.tag).collect();
+            let goes = |tag: &&KeyTag| members.contains(tag);
+            removed.extend(self.remove.iter().filter(goes).copied());
+            let removes = members.iter().any(|tag| self.remove.contains(tag));
+            members.retain(|tag| !self.remove.contains(tag));
+            for tag in &self.add {
+                if !members.contains(tag) {
+                    members.push(*tag);
+                }
+            }
+            let head = judgement.head().map(|head| head.digest);
+            let change = Change {
+                members,
+                until: self.until.clone(),
+                rotate: self.rotate || head != Some(base.digest) || removes,
+                head: head.filter(|_| tries < MAX_TRIES),
+            };
+            let written = credentials.write_change(&team, &author, &base, change);
+            if let Some(digest) = written.await? {
+                break digest;
+            }
+        };
         if !removed.is_empty() {
             credentials.rotate_around(&team, &removed, &before).await?;
         }
@@ -199,6 +204,8 @@ impl<'a> IntoFuture for ChangeMembership<'a> {
     }
 }
 
+/// How often a change is made on top of another that came in between, before it is made beside it.
+const MAX_TRIES: usize = 16;
 /// How many teams are given new keys, each for the sake of the one around it.
 const MAX_ABOVE: usize = 16;
 
@@ -207,6 +214,9 @@ pub(super) struct Change {
     pub(super) members: Vec<KeyTag>,
     pub(super) until: BTreeMap<KeyTag, u64>,
     pub(super) rotate: bool,
+    /// The last record in force as it was seen; if it is another when it comes to writing, nothing
+    /// is written.
+    pub(super) head: Option<Digest>,
 }
 
 impl<'a> Credentials<'a> {
@@ -471,14 +481,14 @@ impl<'a> Credentials<'a> {
         Ok(name)
     }
 
-    /// Writes a record that follows another.
+    /// Writes a record that follows another; `None` if something else was written meanwhile.
     pub(super) async fn write_change(
         &self,
         team: &KeyTag,
         author: &KeySet,
         base: &TeamRecord,
         change: Change,
-    ) -> Result<Digest, CredentialsError> {
+    ) -> Result<Option<Digest>, CredentialsError> {
         let above = [*team];
         self.write_change_within(team, author, base, change, &above)
             .await
@@ -491,7 +501,7 @@ impl<'a> Credentials<'a> {
         base: &TeamRecord,
         change: Change,
         above: &[KeyTag],
-    ) -> Result<Digest, CredentialsError> {
+    ) -> Result<Option<Digest>, CredentialsError> {
         if change.members.is_empty() {
             return Err(CredentialsError::NoMembers);
         }
@@ -518,16 +528,23 @@ impl<'a> Credentials<'a> {
         let mut until = change.until;
         until.retain(|tag, _| !listed.contains(tag));
         let roster = keys.roster(&author.tag(), &members, until)?;
+        // Two changes of one peer follow each other.
+        let turn = self.keyring().turn().await;
+        let head = self.judged(team)?.head().map(|head| head.digest);
+        if change.head.is_some() && change.head != head {
+            return Ok(None);
+        }
         let digest = self
             .write_roster(&keys, author, roster, Some(base.digest))
             .await?;
+        drop(turn);
         let judgement = self.judged(team)?;
         if judgement
             .path()
             .iter()
             .any(|record| record.digest == digest)
         {
-            Ok(digest)
+            Ok(Some(digest))
         } else {
             Err(CredentialsError::DidNotStick(digest))
         }
@@ -640,18 +657,29 @@ impl<'a> Credentials<'a> {
                     continue;
                 }
                 around.push(outer);
-                let renewed = if let Some(was) = lost {
-                    self.sign_for(&outer, was, &within).await
-                } else if self.renewer(&outer, &judgement)?.is_some() {
-                    self.renew(&outer, &[]).await.map(|_| ())
-                } else {
-                    Ok(())
+                let renewed = match lost {
+                    Some(was) => self.sign_for(&outer, was, &within).await,
+                    None => self.try_renew(&outer, &judgement).await,
                 };
                 // Where it cannot be done now, whoever seals to it next does it. One that
                 // strangers made so that it never can be must not keep the others waiting.
                 if let Err(error) = renewed {
                     tracing::warn!(team = %outer, %error, "a team around has no new key yet");
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a team a new key, if we can.
+    async fn try_renew(
+        &self,
+        team: &KeyTag,
+        judgement: &Judgement,
+    ) -> Result<(), CredentialsError> {
+        for _ in 0..MAX_TRIES {
+            if self.renewer(team, judgement)?.is_none() || self.renew(team, &[]).await?.is_some() {
+                break;
             }
         }
         Ok(())
@@ -681,13 +709,19 @@ impl<'a> Credentials<'a> {
             members: base.members.iter().map(|member| member.tag).collect(),
             until: BTreeMap::new(),
             rotate: true,
+            head: None,
         };
         Box::pin(self.write_change(team, &author, base, change)).await?;
         Ok(())
     }
 
-    /// Gives a team a new key by a record with an unchanged list.
-    async fn renew(&self, team: &KeyTag, above: &[KeyTag]) -> Result<Digest, CredentialsError> {
+    /// Gives a team a new key by a record with an unchanged list; `None` if something else was
+    /// written meanwhile.
+    async fn renew(
+        &self,
+        team: &KeyTag,
+        above: &[KeyTag],
+    ) -> Result<Option<Digest>, CredentialsError> {
         let judgement = self.judged(team)?;
         let author = self.acting(team, &judgement)?;
         let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
@@ -695,6 +729,7 @@ impl<'a> Credentials<'a> {
             members: base.members.iter().map(|member| member.tag).collect(),
             until: BTreeMap::new(),
             rotate: true,
+            head: judgement.head().map(|head| head.digest),
         };
         let above = [above, &[*team]].concat();
         Box::pin(self.write_change_within(team, &author, &base, change, &above)).await
@@ -715,9 +750,12 @@ impl<'a> Credentials<'a> {
             judged => judged?,
         };
         let may = above.len() < MAX_ABOVE && !above.contains(team);
-        if may && self.is_due(&judgement)? && self.renewer(team, &judgement)?.is_some() {
-            Box::pin(self.renew(team, above)).await?;
+        while may && self.is_due(&judgement)? && self.renewer(team, &judgement)?.is_some() {
+            let renewed = Box::pin(self.renew(team, above)).await?;
             judgement = self.judged(team)?;
+            if renewed.is_some() {
+                break;
+            }
         }
         let missing = CredentialsError::Unjudged {
             team: *team,
