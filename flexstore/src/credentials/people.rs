@@ -197,9 +197,9 @@ impl<'a> Credentials<'a> {
             Some(old) => Some(self.recover(&person, old).await?),
             None => None,
         };
-        let added = vec![self.create_recovery(new).await?];
+        let added = self.create_recovery(new).await?;
         let Some(opened) = opened else {
-            let mut change = self.change_membership(person).add(added[0]);
+            let mut change = self.change_membership(person).add(added);
             for tag in present {
                 change = change.remove(tag);
             }
@@ -211,7 +211,7 @@ impl<'a> Credentials<'a> {
             for tag in &present {
                 change = change.remove(*tag);
             }
-            change.add(added[0]).await?
+            change.add(added).await?
         };
         let name = TeamName {
             tag: person,
