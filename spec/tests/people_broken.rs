@@ -13,7 +13,14 @@ use flexstore::{
     Collection, CredentialsError, KeyTag, MemoryStorage, Mutable, Peer, Readers, RecoverySecret,
     RecoveryWords, TeamName, Vault,
 };
+use flexstore_core::authority::{Member, Roster, Sealed};
+use flexstore_core::record::Content;
+use flexstore_core::sync::{Keys, Replica, Settings, Writing};
+use flexstore_core::{CollectionId, Digest, SigningKey};
 use tokio::time::timeout;
+
+/// What wraps nothing.
+const JUNK: &str = "KID";
 
 fn peer() -> Peer {
     Peer::open(Arc::new(MemoryStorage::new())).unwrap()
@@ -118,6 +125,92 @@ async fn a_member_who_leaves_is_gone_whether_junior_or_senior() {
         assert_eq!(readers, BTreeSet::from([a]));
         assert!(records(&peer, team.tag) <= 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_by_who_left_is_not_gone_on_with() {
+    let (peer, [a, b, c]) = keys().await;
+    let team = team(&peer, &[a, b]).await;
+    let change = || peer.credentials().change_membership(team.tag);
+    change().author(b).remove(b).await.unwrap();
+    change().author(a).add(c).await.unwrap();
+    let notes = notes(&peer);
+    let tag = notes.store("x").seal_to([team.tag]).await.unwrap();
+    let item = notes.retrieve(&tag).await.unwrap().unwrap();
+    let Readers::Keys(readers) = peer.credentials().who_can_read(&item).unwrap() else {
+        panic!("sealed");
+    };
+    assert!(!readers.contains_key(&b));
+    // The key is another than the one that `b` made.
+    let team = peer.credentials().team(team.tag).unwrap().unwrap();
+    let path = team.judgement().path();
+    assert_eq!(path.len(), 3);
+    assert_ne!(path[1].key, path[2].key);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thicket_of_teams_keeps_nobody_busy() {
+    let storage = Arc::new(MemoryStorage::new());
+    let me = flexstore::KeySet::generate().unwrap();
+    let attacker = SigningKey::from_seed(&[99; 32]);
+    let key = |n| SigningKey::from_seed(&[n; 32]);
+    let teams: Vec<SigningKey> = (1..=9).map(key).collect();
+    let id = CollectionId::team();
+    let mut replica = Replica::open(Arc::clone(&storage) as _, id, Settings::default()).unwrap();
+    let own = [Member::leaf(attacker.tag()), Member::leaf(me.tag())];
+    let mut write = |team: &SigningKey, members: Vec<Member>, follows, now| {
+        let sealed = Sealed {
+            key: [9; 32],
+            wrap: JUNK.replace("KID", &me.tag().to_string()).into(),
+        };
+        let roster = Roster {
+            members,
+            until: Default::default(),
+            sealed: Some(sealed),
+        };
+        let payload = roster.write().into();
+        let cty = Some("json".into());
+        let writing = Writing {
+            tag: team.tag().tag(),
+            content: Content::Plain { payload, cty },
+            follows,
+        };
+        let keys = Keys::Member {
+            owner: team,
+            author: &attacker,
+        };
+        let written = replica.write(now, writing, keys).unwrap();
+        while replica.poll().is_some() {}
+        written.stamp.digest
+    };
+    let roots: Vec<Digest> = teams
+        .iter()
+        .map(|team| write(team, own.to_vec(), None, 1_000_000))
+        .collect();
+    for team in &teams {
+        let others = teams.iter().zip(&roots).filter(|(other, _)| other.tag() != team.tag());
+        let mut members: Vec<Member> = others
+            .map(|(other, root)| Member {
+                tag: other.tag(),
+                record: Some(*root),
+            })
+            .collect();
+        members.extend(own);
+        let at = teams.iter().position(|one| one.tag() == team.tag()).unwrap();
+        write(team, members, Some(roots[at]), 2_000_000);
+    }
+    drop(replica);
+    let peer = Peer::open(storage).unwrap();
+    peer.credentials().add(me).await.unwrap();
+    for team in &teams {
+        // Judging is bounded by itself.
+        peer.credentials().team(team.tag()).unwrap();
+    }
+    let before = Instant::now();
+    let store = notes(&peer);
+    let written = store.store("x").owner(teams[0].tag()).await;
+    assert!(matches!(written, Err(flexstore::StoreError::NoKeys)), "{written:?}");
+    assert!(before.elapsed() < Duration::from_millis(1500), "{:?}", before.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,13 +381,18 @@ async fn a_recovery_key_that_is_made_is_let_go_wherever_a_call_is_cut_short() {
         if done.is_some() {
             break;
         }
-        // By then there is at most a device, which is the default author.
-        let published = peer.collection::<Mutable>("EncryptionKey").open().unwrap();
+        // The recovery key comes first, and then the device.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let device = credentials.author();
-        for tag in published.list().unwrap() {
-            let tag = KeyTag::parse(tag.as_str()).unwrap();
-            assert!(Some(tag) == device || credentials.set_author(tag).is_err());
+        let tags = |collection| {
+            let open = peer.collection::<Mutable>(collection);
+            open.open().unwrap().list().unwrap()
+        };
+        let (published, recoveries) = (tags("EncryptionKey"), tags("KeyRecovery"));
+        for tag in &published {
+            if published.len() == 1 || recoveries.contains(tag) {
+                let tag = KeyTag::parse(tag.as_str()).unwrap();
+                assert!(credentials.set_author(tag).is_err(), "after {polls} polls");
+            }
         }
     }
 }

@@ -146,7 +146,7 @@ async fn look(peer: &Peer, team: KeyTag, judgement: &Arc<Judgement>, seen: &mut 
     let credentials = peer.credentials();
     if matches!(credentials.keyring().pin_of(&team), Ok(None)) {
         let record = judgement.path()[0].digest;
-        let _ = credentials.pin(&TeamName { tag: team, record }).await;
+        let _ = credentials.pin_seen(&TeamName { tag: team, record }).await;
     }
     for lost in judgement.sidelined() {
         if !seen.sidelined.insert(lost.digest) {

@@ -11,6 +11,8 @@ use super::vault::Vault;
 
 const KEY: &str = "key/";
 const PIN: &str = "pin/";
+/// Pins beyond which only those go into a vault that the app asked for.
+const MAX_SEEN_PINS: usize = 1024;
 
 /// The vault that is in use, if any.
 #[derive(Default)]
@@ -36,6 +38,14 @@ impl Kept {
 
     pub(super) fn keep_pin(&self, name: &TeamName) -> Result<(), CredentialsError> {
         self.put(&format!("{PIN}{}", name.tag), name.record.as_bytes())
+    }
+
+    /// Whether pins of teams that nobody asked for may go in.
+    pub(super) fn has_room_for_pins(&self) -> bool {
+        self.vault().as_ref().is_none_or(|vault| {
+            let pins = vault.names().filter(|name| name.starts_with(PIN));
+            pins.count() < MAX_SEEN_PINS
+        })
     }
 
     fn put(&self, name: &str, value: &[u8]) -> Result<(), CredentialsError> {

@@ -248,6 +248,15 @@ impl<'a> Credentials<'a> {
         Ok(())
     }
 
+    /// Pins what was seen first; in the vault only as long as there are not many, since strangers may
+    /// make any number of teams.
+    pub(super) async fn pin_seen(&self, name: &TeamName) -> Result<(), CredentialsError> {
+        if self.peer.vault().has_room_for_pins() {
+            return self.pin(name).await;
+        }
+        Ok(self.teams()?.pin(name.tag, name.record).await?)
+    }
+
     /// Makes a team that lists the default owner (else the default author) and these members.
     ///
     /// # Errors
@@ -472,7 +481,8 @@ impl<'a> Credentials<'a> {
             let within = self.keyring().judgement(&member.tag)?;
             Ok(within.is_none_or(|within| within.lost_since(record)))
         };
-        let mut rotate = change.rotate;
+        let judgement = self.judged(team)?;
+        let mut rotate = change.rotate || self.is_due(&judgement)?;
         for member in &base.members {
             rotate |= lost(member)?;
         }
@@ -666,14 +676,24 @@ impl<'a> Credentials<'a> {
     }
 
     /// Whether somebody who belongs to a team no more can read what is sealed to its present key,
-    /// and a new one would help: a nested team has lost someone and gone on since, or a removed key
-    /// wrote the last record.
+    /// and a new one would help: who made the key, or was listed since, is gone; or a nested team
+    /// has lost someone and gone on.
     fn is_due(&self, judgement: &Judgement) -> Result<bool, CredentialsError> {
-        let Some(head) = judgement.head() else {
+        let path = judgement.path();
+        let Some(head) = path.last().filter(|head| head.key.is_some()) else {
             return Ok(false);
         };
-        let by = judgement.leaves().get(&head.author);
-        if by.is_some_and(|presence| !presence.contains(head.iat)) {
+        let since: Vec<&Arc<TeamRecord>> = (path.iter())
+            .skip_while(|record| record.key != head.key)
+            .collect();
+        let gone = |record: &&Arc<TeamRecord>| {
+            let mut members = record.members.iter();
+            members.any(|member| !head.lists(&member.tag))
+        };
+        let made = since.first().is_some_and(|record| {
+            !judgement.current().contains(&record.author)
+        });
+        if made || since.iter().any(gone) {
             return Ok(true);
         }
         for member in &head.members {
