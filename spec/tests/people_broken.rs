@@ -9,18 +9,67 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use flexstore::seal::{Audience, Binding, EncryptionSecret, Kid, seal};
 use flexstore::{
-    Collection, CredentialsError, KeyTag, MemoryStorage, Mutable, Peer, Readers, RecoverySecret,
-    RecoveryWords, TeamName, Vault,
+    Collection, CredentialsError, KeySet, KeyTag, MemoryStorage, Mutable, Peer, Readers,
+    RecoverySecret, RecoveryWords, TeamName, Vault,
 };
 use flexstore_core::authority::{Member, Roster, Sealed};
 use flexstore_core::record::Content;
 use flexstore_core::sync::{Keys, Replica, Settings, Writing};
-use flexstore_core::{CollectionId, Digest, SigningKey};
+use flexstore_core::{CollectionId, Digest, SigningKey, decode_base64url, encode_base64url};
 use tokio::time::timeout;
 
-/// What wraps nothing.
-const JUNK: &str = "KID";
+/// Team records by hand, in a store that no peer has opened yet.
+struct Raw(Replica);
+
+impl Raw {
+    fn new(storage: &Arc<MemoryStorage>) -> Self {
+        let storage: Arc<MemoryStorage> = Arc::clone(storage);
+        Self(Replica::open(storage, CollectionId::team(), Settings::default()).unwrap())
+    }
+
+    fn write(
+        &mut self,
+        team: &SigningKey,
+        author: &SigningKey,
+        roster: &Roster,
+        follows: Option<Digest>,
+        now: u64,
+    ) -> Digest {
+        let writing = Writing {
+            tag: team.tag().tag(),
+            content: Content::Plain {
+                payload: roster.write().into(),
+                cty: Some("json".into()),
+            },
+            follows,
+        };
+        let owner = team;
+        let written = self.0.write(now, writing, Keys::Member { owner, author });
+        while self.0.poll().is_some() {}
+        written.unwrap().stamp.digest
+    }
+}
+
+fn signing(set: &KeySet) -> SigningKey {
+    let jwks = set.to_jwks();
+    let at = jwks.rfind(r#""d":""#).unwrap() + 5;
+    let seed = decode_base64url(&jwks.as_bytes()[at..at + 43]).unwrap();
+    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    assert_eq!(key.tag(), set.tag());
+    key
+}
+
+fn binding(team: &SigningKey, author: &SigningKey) -> Binding {
+    Binding {
+        owner: team.tag(),
+        author: author.tag(),
+        col: "VersionedCollection/Team".into(),
+        tag: Some(team.tag().to_string()),
+        prop: None,
+    }
+}
 
 fn peer() -> Peer {
     Peer::open(Arc::new(MemoryStorage::new())).unwrap()
@@ -151,44 +200,32 @@ async fn a_key_made_by_who_left_is_not_gone_on_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thicket_of_teams_keeps_nobody_busy() {
     let storage = Arc::new(MemoryStorage::new());
-    let me = flexstore::KeySet::generate().unwrap();
+    let me = KeySet::generate().unwrap();
     let attacker = SigningKey::from_seed(&[99; 32]);
     let key = |n| SigningKey::from_seed(&[n; 32]);
     let teams: Vec<SigningKey> = (1..=9).map(key).collect();
-    let id = CollectionId::team();
-    let mut replica = Replica::open(Arc::clone(&storage) as _, id, Settings::default()).unwrap();
     let own = [Member::leaf(attacker.tag()), Member::leaf(me.tag())];
+    let mut raw = Raw::new(&storage);
     let mut write = |team: &SigningKey, members: Vec<Member>, follows, now| {
-        let sealed = Sealed {
-            key: [9; 32],
-            wrap: JUNK.replace("KID", &me.tag().to_string()).into(),
-        };
         let roster = Roster {
             members,
             until: Default::default(),
-            sealed: Some(sealed),
+            sealed: Some(Sealed {
+                key: [9; 32],
+                wrap: "junk".into(),
+            }),
         };
-        let payload = roster.write().into();
-        let cty = Some("json".into());
-        let writing = Writing {
-            tag: team.tag().tag(),
-            content: Content::Plain { payload, cty },
-            follows,
-        };
-        let keys = Keys::Member {
-            owner: team,
-            author: &attacker,
-        };
-        let written = replica.write(now, writing, keys).unwrap();
-        while replica.poll().is_some() {}
-        written.stamp.digest
+        raw.write(team, &attacker, &roster, follows, now)
     };
     let roots: Vec<Digest> = teams
         .iter()
         .map(|team| write(team, own.to_vec(), None, 1_000_000))
         .collect();
     for team in &teams {
-        let others = teams.iter().zip(&roots).filter(|(other, _)| other.tag() != team.tag());
+        let others = teams
+            .iter()
+            .zip(&roots)
+            .filter(|(other, _)| other.tag() != team.tag());
         let mut members: Vec<Member> = others
             .map(|(other, root)| Member {
                 tag: other.tag(),
@@ -196,10 +233,12 @@ async fn a_thicket_of_teams_keeps_nobody_busy() {
             })
             .collect();
         members.extend(own);
-        let at = teams.iter().position(|one| one.tag() == team.tag()).unwrap();
+        let at = teams
+            .iter()
+            .position(|one| one.tag() == team.tag())
+            .unwrap();
         write(team, members, Some(roots[at]), 2_000_000);
     }
-    drop(replica);
     let peer = Peer::open(storage).unwrap();
     peer.credentials().add(me).await.unwrap();
     for team in &teams {
@@ -209,8 +248,126 @@ async fn a_thicket_of_teams_keeps_nobody_busy() {
     let before = Instant::now();
     let store = notes(&peer);
     let written = store.store("x").owner(teams[0].tag()).await;
-    assert!(matches!(written, Err(flexstore::StoreError::NoKeys)), "{written:?}");
-    assert!(before.elapsed() < Duration::from_millis(1500), "{:?}", before.elapsed());
+    assert!(
+        matches!(written, Err(flexstore::StoreError::NoKeys)),
+        "{written:?}"
+    );
+    assert!(
+        before.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_a_member_keeps_to_itself_is_not_sealed_to() {
+    let storage = Arc::new(MemoryStorage::new());
+    let me = KeySet::generate().unwrap();
+    let team = SigningKey::from_seed(&[1; 32]);
+    let eve = KeySet::generate().unwrap();
+    let junior = signing(&eve);
+    let key = EncryptionSecret::generate().unwrap();
+    let content = format!(
+        r#"{{"signing":"{}","encryption":["{}"]}}"#,
+        encode_base64url(&*team.to_seed()),
+        encode_base64url(&*key.to_bytes()),
+    );
+    let binding = binding(&team, &junior);
+    let audience = Audience {
+        kid: Kid::new(me.tag()),
+        key: me.encryption_key(),
+    };
+    let wrap = seal(content.as_bytes(), Some("json"), &binding, &[audience]).unwrap();
+    let mut roster = Roster {
+        members: vec![Member::leaf(me.tag()), Member::leaf(junior.tag())],
+        until: Default::default(),
+        sealed: Some(Sealed {
+            key: *key.public().as_bytes(),
+            wrap: wrap.into(),
+        }),
+    };
+    let mut raw = Raw::new(&storage);
+    let first = raw.write(&team, &junior, &roster, None, 1_000_000);
+    roster.sealed = Some(Sealed {
+        key: *EncryptionSecret::generate().unwrap().public().as_bytes(),
+        wrap: "junk".into(),
+    });
+    raw.write(&team, &junior, &roster, Some(first), 2_000_000);
+    let peer = Peer::open(storage).unwrap();
+    let me = peer.credentials().add(me).await.unwrap();
+    peer.credentials().add(eve).await.unwrap();
+    peer.credentials()
+        .restrict(Some(BTreeSet::from([me, team.tag()])));
+    let notes = notes(&peer);
+    for _ in 0..3 {
+        let tag = notes.store("ours").seal_to([team.tag()]).await.unwrap();
+        let item = notes.retrieve(&tag).await.unwrap().unwrap();
+        assert_eq!(item.text().unwrap(), "ours");
+    }
+    assert_eq!(members(&peer, team.tag())[0], me);
+    assert_eq!(records(&peer, team.tag()), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_device_of_the_default_owner_writes_for_it() {
+    let (peer, [a, b]) = keys().await;
+    let team = team(&peer, &[a, b]).await;
+    peer.credentials().set_owner(Some(team.tag));
+    let notes = notes(&peer);
+    notes.store("x").tag("note").author(b).await.unwrap();
+    let note = notes.retrieve("note").owner(team.tag).await.unwrap();
+    assert_eq!(note.unwrap().author(), b);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_lost_is_not_made_again_by_who_was_removed_and_came_back() {
+    let storage = Arc::new(MemoryStorage::new());
+    let sets = [(); 3].map(|()| KeySet::generate().unwrap());
+    let [a, b, _] = [0, 1, 2].map(|i| signing(&sets[i]));
+    let [ann, ben, don] = [0, 1, 2].map(|i| sets[i].tag());
+    let team = SigningKey::from_seed(&[1; 32]);
+    let key = EncryptionSecret::generate().unwrap();
+    let roster = |author: &SigningKey, list: &[usize]| {
+        let content = format!(
+            r#"{{"signing":"{}","encryption":["{}"]}}"#,
+            encode_base64url(&*team.to_seed()),
+            encode_base64url(&*key.to_bytes()),
+        );
+        let audience: Vec<Audience> = list
+            .iter()
+            .map(|i| Audience {
+                kid: Kid::new(sets[*i].tag()),
+                key: sets[*i].encryption_key(),
+            })
+            .collect();
+        let binding = binding(&team, author);
+        let wrap = seal(content.as_bytes(), Some("json"), &binding, &audience).unwrap();
+        Roster {
+            members: list.iter().map(|i| Member::leaf(sets[*i].tag())).collect(),
+            until: Default::default(),
+            sealed: Some(Sealed {
+                key: *key.public().as_bytes(),
+                wrap: wrap.into(),
+            }),
+        }
+    };
+    let mut raw = Raw::new(&storage);
+    let first = raw.write(&team, &a, &roster(&a, &[0, 1, 2]), None, 1_000);
+    // Ben removes Don while Ann removes Ben; a year later Ann lists Ben again.
+    raw.write(&team, &b, &roster(&b, &[0, 1]), Some(first), 2_000);
+    let second = raw.write(&team, &a, &roster(&a, &[0, 2]), Some(first), 3_000);
+    raw.write(&team, &a, &roster(&a, &[0, 2, 1]), Some(second), 4_000);
+    let peer = Peer::open(storage).unwrap();
+    for set in sets {
+        peer.credentials().add(set).await.unwrap();
+    }
+    assert_eq!(members(&peer, team.tag()), [ann, don, ben]);
+    // The keeper looks at all teams when the first change comes.
+    let records = records(&peer, team.tag());
+    self::team(&peer, &[ann, don]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(members(&peer, team.tag()), [ann, don, ben]);
+    assert_eq!(self::records(&peer, team.tag()), records);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,9 +442,18 @@ async fn a_team_that_a_new_key_does_not_help_is_not_given_one_at_each_write() {
         store.await.unwrap();
     }
     credentials.restrict(None);
-    assert!(records(&peer, outer.tag) <= 2, "{}", records(&peer, outer.tag));
+    assert!(
+        records(&peer, outer.tag) <= 2,
+        "{}",
+        records(&peer, outer.tag)
+    );
     // Once somebody gives the inner one a new key, so is the outer one.
-    credentials.change_membership(inner.tag).rotate().author(b).await.unwrap();
+    credentials
+        .change_membership(inner.tag)
+        .rotate()
+        .author(b)
+        .await
+        .unwrap();
     assert!(!readers(&peer, outer.tag).await.contains(&x));
 }
 
@@ -302,7 +468,11 @@ async fn a_member_that_is_destroyed_is_in_nobodys_way() {
     for _ in 0..5 {
         assert_eq!(readers(&peer, both.tag).await, BTreeSet::from([a, c]));
     }
-    assert!(records(&peer, both.tag) <= 2, "{}", records(&peer, both.tag));
+    assert!(
+        records(&peer, both.tag) <= 2,
+        "{}",
+        records(&peer, both.tag)
+    );
     credentials.destroy(c).await.unwrap();
     let change = credentials.change_membership(both.tag);
     change.add(d).author(a).await.unwrap();
@@ -312,7 +482,7 @@ async fn a_member_that_is_destroyed_is_in_nobodys_way() {
     assert_eq!(members(&peer, both.tag), [a, nested.tag, d]);
     assert!(records(&peer, both.tag) <= 5);
     // Whoever was never to be found cannot be added.
-    let nobody = flexstore::KeySet::generate().unwrap().tag();
+    let nobody = KeySet::generate().unwrap().tag();
     let change = credentials.change_membership(both.tag).add(nobody).await;
     assert!(matches!(change, Err(CredentialsError::UnknownKey(tag)) if tag == nobody));
 }
@@ -328,7 +498,10 @@ async fn teams_in_a_circle_lose_a_member() {
     for team in [one.tag, two.tag] {
         let change = credentials.change_membership(team);
         let change = change.remove(b).author(a);
-        timeout(Duration::from_secs(20), change).await.unwrap().unwrap();
+        timeout(Duration::from_secs(20), change)
+            .await
+            .unwrap()
+            .unwrap();
     }
     for team in [one.tag, two.tag, one.tag, two.tag] {
         assert_eq!(readers(&peer, team).await, BTreeSet::from([a]));

@@ -144,8 +144,16 @@ impl<K: CollectionKind> Collection<K> {
         let keyring = self.peer.keyring();
         let defaults = keyring.defaults();
         let owner = who.owner.or(match who.author {
-            // Whose an author's items are was said for the default author.
-            Some(author) if defaults.author != Some(author) => None,
+            // Whose an author's items are was said for the default author, and its like.
+            Some(author) if defaults.author != Some(author) => match defaults.owner {
+                Some(owner) => {
+                    let judgement = keyring.judgement(&owner)?;
+                    judgement
+                        .is_some_and(|judgement| judgement.current().contains(&author))
+                        .then_some(owner)
+                }
+                None => None,
+            },
             _ => defaults.owner,
         });
         let author = match (who.author.or(defaults.author), &owner) {

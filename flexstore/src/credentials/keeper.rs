@@ -192,7 +192,15 @@ async fn make_again(peer: &Peer, team: KeyTag, judgement: &Judgement, lost: &Tea
         team,
         lost: lost.digest,
     };
-    if judgement.current().contains(&lost.author) {
+    // Who was removed in between, and listed again, is not to undo what came since.
+    let stayed = judgement
+        .leaves()
+        .get(&lost.author)
+        .is_some_and(|presence| {
+            let mut spans = presence.spans().iter();
+            spans.any(|(start, end)| *start <= lost.iat && *end == u64::MAX)
+        });
+    if stayed && judgement.current().contains(&lost.author) {
         let mut change = credentials.change_membership(team).author(lost.author);
         for tag in add {
             change = change.add(*tag);

@@ -482,7 +482,7 @@ impl<'a> Credentials<'a> {
             Ok(within.is_none_or(|within| within.lost_since(record)))
         };
         let judgement = self.judged(team)?;
-        let mut rotate = change.rotate || self.is_due(&judgement)?;
+        let mut rotate = change.rotate || self.is_due(team, &judgement)?;
         for member in &base.members {
             rotate |= lost(member)?;
         }
@@ -652,7 +652,7 @@ impl<'a> Credentials<'a> {
             judged => judged?,
         };
         let may = above.len() < MAX_ABOVE && !above.contains(team);
-        while may && self.is_due(&judgement)? && self.renewer(team, &judgement)?.is_some() {
+        while may && self.is_due(team, &judgement)? && self.renewer(team, &judgement)?.is_some() {
             let renewed = Box::pin(self.renew(team, above)).await?;
             judgement = self.judged(team)?;
             if renewed.is_some() {
@@ -677,8 +677,8 @@ impl<'a> Credentials<'a> {
 
     /// Whether somebody who belongs to a team no more can read what is sealed to its present key,
     /// and a new one would help: who made the key, or was listed since, is gone; or a nested team
-    /// has lost someone and gone on.
-    fn is_due(&self, judgement: &Judgement) -> Result<bool, CredentialsError> {
+    /// has lost someone and gone on. Or whether a member here cannot read it.
+    fn is_due(&self, team: &KeyTag, judgement: &Judgement) -> Result<bool, CredentialsError> {
         let path = judgement.path();
         let Some(head) = path.last().filter(|head| head.key.is_some()) else {
             return Ok(false);
@@ -690,10 +690,15 @@ impl<'a> Credentials<'a> {
             let mut members = record.members.iter();
             members.any(|member| !head.lists(&member.tag))
         };
-        let made = since.first().is_some_and(|record| {
-            !judgement.current().contains(&record.author)
-        });
+        let made = since
+            .first()
+            .is_some_and(|record| !judgement.current().contains(&record.author));
         if made || since.iter().any(gone) {
+            return Ok(true);
+        }
+        // A member may have made a key that it keeps to itself.
+        let keys = self.keyring().team(team)?;
+        if keys.is_some_and(|keys| keys.secret(&head.digest).is_none()) {
             return Ok(true);
         }
         for member in &head.members {
