@@ -9,11 +9,67 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use flexstore::seal::{Audience, Binding, EncryptionSecret, Kid, seal};
 use flexstore::{
-    Collection, CredentialsError, KeyTag, MemoryStorage, Mutable, Peer, Readers, RecoverySecret,
-    RecoveryWords, TeamName, Vault,
+    Collection, CredentialsError, KeySet, KeyTag, MemoryStorage, Mutable, Peer, Readers,
+    RecoverySecret, RecoveryWords, TeamName, Vault,
 };
+use flexstore_core::authority::{Member, Roster, Sealed};
+use flexstore_core::record::Content;
+use flexstore_core::sync::{Keys, Replica, Settings, Writing};
+use flexstore_core::{CollectionId, Digest, SigningKey, decode_base64url, encode_base64url};
 use tokio::time::timeout;
+
+/// Team records by hand, in a store that no peer has opened yet.
+struct Raw(Replica);
+
+impl Raw {
+    fn new(storage: &Arc<MemoryStorage>) -> Self {
+        let storage: Arc<MemoryStorage> = Arc::clone(storage);
+        Self(Replica::open(storage, CollectionId::team(), Settings::default()).unwrap())
+    }
+
+    fn write(
+        &mut self,
+        team: &SigningKey,
+        author: &SigningKey,
+        roster: &Roster,
+        follows: Option<Digest>,
+        now: u64,
+    ) -> Digest {
+        let writing = Writing {
+            tag: team.tag().tag(),
+            content: Content::Plain {
+                payload: roster.write().into(),
+                cty: Some("json".into()),
+            },
+            follows,
+        };
+        let owner = team;
+        let written = self.0.write(now, writing, Keys::Member { owner, author });
+        while self.0.poll().is_some() {}
+        written.unwrap().stamp.digest
+    }
+}
+
+fn signing(set: &KeySet) -> SigningKey {
+    let jwks = set.to_jwks();
+    let at = jwks.rfind(r#""d":""#).unwrap() + 5;
+    let seed = decode_base64url(&jwks.as_bytes()[at..at + 43]).unwrap();
+    let key = SigningKey::from_seed(&seed.try_into().unwrap());
+    assert_eq!(key.tag(), set.tag());
+    key
+}
+
+fn binding(team: &SigningKey, author: &SigningKey) -> Binding {
+    Binding {
+        owner: team.tag(),
+        author: author.tag(),
+        col: "VersionedCollection/Team".into(),
+        tag: Some(team.tag().to_string()),
+        prop: None,
+    }
+}
 
 fn peer() -> Peer {
     Peer::open(Arc::new(MemoryStorage::new())).unwrap()
@@ -118,6 +174,200 @@ async fn a_member_who_leaves_is_gone_whether_junior_or_senior() {
         assert_eq!(readers, BTreeSet::from([a]));
         assert!(records(&peer, team.tag) <= 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_made_by_who_left_is_not_gone_on_with() {
+    let (peer, [a, b, c]) = keys().await;
+    let team = team(&peer, &[a, b]).await;
+    let change = || peer.credentials().change_membership(team.tag);
+    change().author(b).remove(b).await.unwrap();
+    change().author(a).add(c).await.unwrap();
+    let notes = notes(&peer);
+    let tag = notes.store("x").seal_to([team.tag]).await.unwrap();
+    let item = notes.retrieve(&tag).await.unwrap().unwrap();
+    let Readers::Keys(readers) = peer.credentials().who_can_read(&item).unwrap() else {
+        panic!("sealed");
+    };
+    assert!(!readers.contains_key(&b));
+    // The key is another than the one that `b` made.
+    let team = peer.credentials().team(team.tag).unwrap().unwrap();
+    let path = team.judgement().path();
+    assert_eq!(path.len(), 3);
+    assert_ne!(path[1].key, path[2].key);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thicket_of_teams_keeps_nobody_busy() {
+    let storage = Arc::new(MemoryStorage::new());
+    let me = KeySet::generate().unwrap();
+    let attacker = SigningKey::from_seed(&[99; 32]);
+    let key = |n| SigningKey::from_seed(&[n; 32]);
+    let teams: Vec<SigningKey> = (1..=9).map(key).collect();
+    let own = [Member::leaf(attacker.tag()), Member::leaf(me.tag())];
+    let mut raw = Raw::new(&storage);
+    let mut write = |team: &SigningKey, members: Vec<Member>, follows, now| {
+        let roster = Roster {
+            members,
+            until: Default::default(),
+            sealed: Some(Sealed {
+                key: [9; 32],
+                wrap: "junk".into(),
+            }),
+        };
+        raw.write(team, &attacker, &roster, follows, now)
+    };
+    let roots: Vec<Digest> = teams
+        .iter()
+        .map(|team| write(team, own.to_vec(), None, 1_000_000))
+        .collect();
+    for team in &teams {
+        let others = teams
+            .iter()
+            .zip(&roots)
+            .filter(|(other, _)| other.tag() != team.tag());
+        let mut members: Vec<Member> = others
+            .map(|(other, root)| Member {
+                tag: other.tag(),
+                record: Some(*root),
+            })
+            .collect();
+        members.extend(own);
+        let at = teams
+            .iter()
+            .position(|one| one.tag() == team.tag())
+            .unwrap();
+        write(team, members, Some(roots[at]), 2_000_000);
+    }
+    let peer = Peer::open(storage).unwrap();
+    peer.credentials().add(me).await.unwrap();
+    for team in &teams {
+        // Judging is bounded by itself.
+        peer.credentials().team(team.tag()).unwrap();
+    }
+    let before = Instant::now();
+    let store = notes(&peer);
+    let written = store.store("x").owner(teams[0].tag()).await;
+    assert!(
+        matches!(written, Err(flexstore::StoreError::NoKeys)),
+        "{written:?}"
+    );
+    assert!(
+        before.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_a_member_keeps_to_itself_is_not_sealed_to() {
+    let storage = Arc::new(MemoryStorage::new());
+    let me = KeySet::generate().unwrap();
+    let team = SigningKey::from_seed(&[1; 32]);
+    let eve = KeySet::generate().unwrap();
+    let junior = signing(&eve);
+    let key = EncryptionSecret::generate().unwrap();
+    let content = format!(
+        r#"{{"signing":"{}","encryption":["{}"]}}"#,
+        encode_base64url(&*team.to_seed()),
+        encode_base64url(&*key.to_bytes()),
+    );
+    let binding = binding(&team, &junior);
+    let audience = Audience {
+        kid: Kid::new(me.tag()),
+        key: me.encryption_key(),
+    };
+    let wrap = seal(content.as_bytes(), Some("json"), &binding, &[audience]).unwrap();
+    let mut roster = Roster {
+        members: vec![Member::leaf(me.tag()), Member::leaf(junior.tag())],
+        until: Default::default(),
+        sealed: Some(Sealed {
+            key: *key.public().as_bytes(),
+            wrap: wrap.into(),
+        }),
+    };
+    let mut raw = Raw::new(&storage);
+    let first = raw.write(&team, &junior, &roster, None, 1_000_000);
+    roster.sealed = Some(Sealed {
+        key: *EncryptionSecret::generate().unwrap().public().as_bytes(),
+        wrap: "junk".into(),
+    });
+    raw.write(&team, &junior, &roster, Some(first), 2_000_000);
+    let peer = Peer::open(storage).unwrap();
+    let me = peer.credentials().add(me).await.unwrap();
+    peer.credentials().add(eve).await.unwrap();
+    peer.credentials()
+        .restrict(Some(BTreeSet::from([me, team.tag()])));
+    let notes = notes(&peer);
+    for _ in 0..3 {
+        let tag = notes.store("ours").seal_to([team.tag()]).await.unwrap();
+        let item = notes.retrieve(&tag).await.unwrap().unwrap();
+        assert_eq!(item.text().unwrap(), "ours");
+    }
+    assert_eq!(members(&peer, team.tag())[0], me);
+    assert_eq!(records(&peer, team.tag()), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_device_of_the_default_owner_writes_for_it() {
+    let (peer, [a, b]) = keys().await;
+    let team = team(&peer, &[a, b]).await;
+    peer.credentials().set_owner(Some(team.tag)).unwrap();
+    let notes = notes(&peer);
+    notes.store("x").tag("note").author(b).await.unwrap();
+    let note = notes.retrieve("note").owner(team.tag).await.unwrap();
+    assert_eq!(note.unwrap().author(), b);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_lost_is_not_made_again_by_who_was_removed_and_came_back() {
+    let storage = Arc::new(MemoryStorage::new());
+    let sets = [(); 3].map(|()| KeySet::generate().unwrap());
+    let [a, b, _] = [0, 1, 2].map(|i| signing(&sets[i]));
+    let [ann, ben, don] = [0, 1, 2].map(|i| sets[i].tag());
+    let team = SigningKey::from_seed(&[1; 32]);
+    let key = EncryptionSecret::generate().unwrap();
+    let roster = |author: &SigningKey, list: &[usize]| {
+        let content = format!(
+            r#"{{"signing":"{}","encryption":["{}"]}}"#,
+            encode_base64url(&*team.to_seed()),
+            encode_base64url(&*key.to_bytes()),
+        );
+        let audience: Vec<Audience> = list
+            .iter()
+            .map(|i| Audience {
+                kid: Kid::new(sets[*i].tag()),
+                key: sets[*i].encryption_key(),
+            })
+            .collect();
+        let binding = binding(&team, author);
+        let wrap = seal(content.as_bytes(), Some("json"), &binding, &audience).unwrap();
+        Roster {
+            members: list.iter().map(|i| Member::leaf(sets[*i].tag())).collect(),
+            until: Default::default(),
+            sealed: Some(Sealed {
+                key: *key.public().as_bytes(),
+                wrap: wrap.into(),
+            }),
+        }
+    };
+    let mut raw = Raw::new(&storage);
+    let first = raw.write(&team, &a, &roster(&a, &[0, 1, 2]), None, 1_000);
+    // Ben removes Don while Ann removes Ben; a year later Ann lists Ben again.
+    raw.write(&team, &b, &roster(&b, &[0, 1]), Some(first), 2_000);
+    let second = raw.write(&team, &a, &roster(&a, &[0, 2]), Some(first), 3_000);
+    raw.write(&team, &a, &roster(&a, &[0, 2, 1]), Some(second), 4_000);
+    let peer = Peer::open(storage).unwrap();
+    for set in sets {
+        peer.credentials().add(set).await.unwrap();
+    }
+    assert_eq!(members(&peer, team.tag()), [ann, don, ben]);
+    // The keeper looks at all teams when the first change comes.
+    let records = records(&peer, team.tag());
+    self::team(&peer, &[ann, don]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(members(&peer, team.tag()), [ann, don, ben]);
+    assert_eq!(self::records(&peer, team.tag()), records);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,7 +482,7 @@ async fn a_member_that_is_destroyed_is_in_nobodys_way() {
     assert_eq!(members(&peer, both.tag), [a, nested.tag, d]);
     assert!(records(&peer, both.tag) <= 5);
     // Whoever was never to be found cannot be added.
-    let nobody = flexstore::KeySet::generate().unwrap().tag();
+    let nobody = KeySet::generate().unwrap().tag();
     let change = credentials.change_membership(both.tag).add(nobody).await;
     assert!(matches!(change, Err(CredentialsError::UnknownKey(tag)) if tag == nobody));
 }
@@ -304,13 +554,18 @@ async fn a_recovery_key_that_is_made_is_let_go_wherever_a_call_is_cut_short() {
         if done.is_some() {
             break;
         }
-        // By then there is at most a device, which is the default author.
-        let published = peer.collection::<Mutable>("EncryptionKey").open().unwrap();
+        // The recovery key comes first, and then the device.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let device = credentials.author();
-        for tag in published.list().unwrap() {
-            let tag = KeyTag::parse(tag.as_str()).unwrap();
-            assert!(Some(tag) == device || credentials.set_author(tag).is_err());
+        let tags = |collection| {
+            let open = peer.collection::<Mutable>(collection);
+            open.open().unwrap().list().unwrap()
+        };
+        let (published, recoveries) = (tags("EncryptionKey"), tags("KeyRecovery"));
+        for tag in &published {
+            if published.len() == 1 || recoveries.contains(tag) {
+                let tag = KeyTag::parse(tag.as_str()).unwrap();
+                assert!(credentials.set_author(tag).is_err(), "after {polls} polls");
+            }
         }
     }
 }

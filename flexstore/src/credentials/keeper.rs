@@ -146,7 +146,7 @@ async fn look(peer: &Peer, team: KeyTag, judgement: &Arc<Judgement>, seen: &mut 
     let credentials = peer.credentials();
     if matches!(credentials.keyring().pin_of(&team), Ok(None)) {
         let record = judgement.path()[0].digest;
-        let _ = credentials.pin(&TeamName { tag: team, record }).await;
+        let _ = credentials.pin_seen(&TeamName { tag: team, record }).await;
     }
     for lost in judgement.sidelined() {
         if !seen.sidelined.insert(lost.digest) {
@@ -192,7 +192,15 @@ async fn make_again(peer: &Peer, team: KeyTag, judgement: &Judgement, lost: &Tea
         team,
         lost: lost.digest,
     };
-    if judgement.current().contains(&lost.author) {
+    // Who was removed in between, and listed again, is not to undo what came since.
+    let stayed = judgement
+        .leaves()
+        .get(&lost.author)
+        .is_some_and(|presence| {
+            let mut spans = presence.spans().iter();
+            spans.any(|(start, end)| *start <= lost.iat && *end == u64::MAX)
+        });
+    if stayed && judgement.current().contains(&lost.author) {
         let mut change = credentials.change_membership(team).author(lost.author);
         for tag in add {
             change = change.add(*tag);

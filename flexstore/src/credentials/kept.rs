@@ -23,6 +23,8 @@ use super::vault::Vault;
 const KEY: &str = "key/";
 const PIN: &str = "pin/";
 const DEFAULTS: &str = "defaults";
+/// Pins beyond which only those go into a vault that the app asked for.
+const MAX_SEEN_PINS: usize = 1024;
 
 /// The vault that is in use, if any.
 #[derive(Default)]
@@ -58,6 +60,14 @@ impl Kept {
             "audience": defaults.audience.iter().map(text).collect::<Vec<_>>(),
         });
         self.put(DEFAULTS, value.to_string().as_bytes())
+    }
+
+    /// Whether pins of teams that nobody asked for may go in.
+    pub(super) fn has_room_for_pins(&self) -> bool {
+        self.vault().as_ref().is_none_or(|vault| {
+            let pins = vault.names().filter(|name| name.starts_with(PIN));
+            pins.count() < MAX_SEEN_PINS
+        })
     }
 
     fn put(&self, name: &str, value: &[u8]) -> Result<(), CredentialsError> {

@@ -45,6 +45,10 @@ struct Teams {
     unlocked: BTreeMap<KeyTag, Arc<TeamKeys>>,
     /// Teams that no key here opens, as things are.
     locked: BTreeSet<KeyTag>,
+    /// How many teams have been tried for the sake of the outermost one.
+    tried: usize,
+    /// One of them waits for itself, so that those in between may be opened in part only.
+    circled: bool,
 }
 
 /// A key set that is held for one call.
@@ -71,6 +75,9 @@ impl Drop for Lent<'_> {
         });
     }
 }
+/// How many teams are tried for the sake of one: a thicket of teams that all list each other could
+/// keep this busy for ever.
+const MAX_TRIED: usize = 4096;
 
 /// Secrets with which something is opened.
 pub(crate) struct Opener {
@@ -101,6 +108,8 @@ impl Keyring {
             authority: Authority::new(storage),
             unlocked: BTreeMap::new(),
             locked: BTreeSet::new(),
+            tried: 0,
+            circled: false,
         };
         Self {
             held: RwLock::default(),
@@ -277,9 +286,17 @@ impl Teams {
         if let Some(keys) = self.unlocked.get(team).filter(|_| held.allows(team)) {
             return Ok(Some(Arc::clone(keys)));
         }
-        if !held.allows(team) || self.locked.contains(team) || under_way.contains(team) {
+        if under_way.is_empty() {
+            (self.tried, self.circled) = (0, false);
+        }
+        if under_way.contains(team) || self.tried >= MAX_TRIED {
+            self.circled = true;
             return Ok(None);
         }
+        if !held.allows(team) || self.locked.contains(team) {
+            return Ok(None);
+        }
+        self.tried += 1;
         let Some(judgement) = self.authority.of(team)? else {
             return Ok(None);
         };
@@ -294,7 +311,8 @@ impl Teams {
             if known || record.key.is_none() {
                 continue;
             }
-            if let Some(found) = self.open(held, record, under_way)? {
+            if let Some(mut found) = self.open(held, record, under_way)? {
+                found.limit(&records);
                 match &mut keys {
                     None => keys = Some(found),
                     Some(keys) => keys.merge(found),
@@ -312,13 +330,11 @@ impl Teams {
             }
             return Ok(None);
         };
-        for record in &records {
-            if !keys.has(&record.digest) {
-                keys.note(record);
-            }
-        }
+        keys.limit(&records);
         let keys = Arc::new(keys);
-        self.unlocked.insert(*team, Arc::clone(&keys));
+        if under_way.is_empty() || !self.circled {
+            self.unlocked.insert(*team, Arc::clone(&keys));
+        }
         Ok(Some(keys))
     }
 

@@ -256,6 +256,15 @@ impl<'a> Credentials<'a> {
         Ok(())
     }
 
+    /// Pins what was seen first; in the vault only as long as there are not many, since strangers may
+    /// make any number of teams.
+    pub(super) async fn pin_seen(&self, name: &TeamName) -> Result<(), CredentialsError> {
+        if self.peer.vault().has_room_for_pins() {
+            return self.pin(name).await;
+        }
+        Ok(self.teams()?.pin(name.tag, name.record).await?)
+    }
+
     /// Makes a team that lists the default owner (else the default author) and these members.
     ///
     /// # Errors
@@ -516,7 +525,8 @@ impl<'a> Credentials<'a> {
             let within = self.keyring().judgement(&member.tag)?;
             Ok(within.is_none_or(|within| within.lost_since(record)))
         };
-        let mut rotate = change.rotate;
+        let judgement = self.judged(team)?;
+        let mut rotate = change.rotate || self.is_due(team, &judgement)?;
         for member in &base.members {
             rotate |= lost(member)?;
         }
@@ -750,7 +760,7 @@ impl<'a> Credentials<'a> {
             judged => judged?,
         };
         let may = above.len() < MAX_ABOVE && !above.contains(team);
-        while may && self.is_due(&judgement)? && self.renewer(team, &judgement)?.is_some() {
+        while may && self.is_due(team, &judgement)? && self.renewer(team, &judgement)?.is_some() {
             let renewed = Box::pin(self.renew(team, above)).await?;
             judgement = self.judged(team)?;
             if renewed.is_some() {
@@ -774,14 +784,29 @@ impl<'a> Credentials<'a> {
     }
 
     /// Whether somebody who belongs to a team no more can read what is sealed to its present key,
-    /// and a new one would help: a nested team has lost someone and gone on since, or a removed key
-    /// wrote the last record.
-    fn is_due(&self, judgement: &Judgement) -> Result<bool, CredentialsError> {
-        let Some(head) = judgement.head() else {
+    /// and a new one would help: who made the key, or was listed since, is gone; or a nested team
+    /// has lost someone and gone on. Or whether a member here cannot read it.
+    fn is_due(&self, team: &KeyTag, judgement: &Judgement) -> Result<bool, CredentialsError> {
+        let path = judgement.path();
+        let Some(head) = path.last().filter(|head| head.key.is_some()) else {
             return Ok(false);
         };
-        let by = judgement.leaves().get(&head.author);
-        if by.is_some_and(|presence| !presence.contains(head.iat)) {
+        let since: Vec<&Arc<TeamRecord>> = (path.iter())
+            .skip_while(|record| record.key != head.key)
+            .collect();
+        let gone = |record: &&Arc<TeamRecord>| {
+            let mut members = record.members.iter();
+            members.any(|member| !head.lists(&member.tag))
+        };
+        let made = since
+            .first()
+            .is_some_and(|record| !judgement.current().contains(&record.author));
+        if made || since.iter().any(gone) {
+            return Ok(true);
+        }
+        // A member may have made a key that it keeps to itself.
+        let keys = self.keyring().team(team)?;
+        if keys.is_some_and(|keys| keys.secret(&head.digest).is_none()) {
             return Ok(true);
         }
         for member in &head.members {

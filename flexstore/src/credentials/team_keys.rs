@@ -1,6 +1,7 @@
 //! A team's private keys: as a Team record wraps them, and as a member holds them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flexstore_core::authority::{Member, Roster, Sealed, TeamRecord};
 use flexstore_core::record::SigningKey;
@@ -9,6 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::random;
 use crate::seal::{self, Audience, Binding, EncryptionKey, EncryptionSecret, Kid, SealError};
+
+/// Pairs of a team that are kept though no record here has them: it may still be on its way.
+const MAX_OTHERS: usize = 256;
 
 /// A team's signing pair and all its encryption pairs that are known here.
 pub(crate) struct TeamKeys {
@@ -80,11 +84,6 @@ impl TeamKeys {
         place.is_some()
     }
 
-    /// Whether the pair of a record is here.
-    pub(super) fn has(&self, record: &Digest) -> bool {
-        self.by_record.contains_key(record)
-    }
-
     /// Adds what another record had: its pairs that are not here yet, before the others.
     pub(super) fn merge(&mut self, other: Self) {
         let here: Vec<EncryptionKey> = self.secrets.iter().map(EncryptionSecret::public).collect();
@@ -94,6 +93,27 @@ impl TeamKeys {
         all.append(&mut self.secrets);
         self.secrets = all;
         self.by_record.values_mut().for_each(|at| *at += shift);
+    }
+
+    /// Drops pairs that no record here has, all but the latest so many: a member may have put in any
+    /// number, so that no record could hold them all and one more.
+    pub(super) fn limit(&mut self, records: &[Arc<TeamRecord>]) {
+        let named: BTreeSet<[u8; 32]> = records.iter().filter_map(|record| record.key).collect();
+        let mut others = 0;
+        let mut kept = Vec::with_capacity(self.secrets.len().min(named.len() + MAX_OTHERS));
+        for secret in std::mem::take(&mut self.secrets).into_iter().rev() {
+            let is_named = named.contains(secret.public().as_bytes());
+            others += usize::from(!is_named);
+            if is_named || others <= MAX_OTHERS {
+                kept.push(secret);
+            }
+        }
+        kept.reverse();
+        self.secrets = kept;
+        self.by_record.clear();
+        for record in records {
+            self.note(record);
+        }
     }
 
     pub(crate) fn copy(&self) -> Self {
@@ -191,5 +211,44 @@ fn binding(team: &KeyTag, author: &KeyTag) -> Binding {
         col: CollectionId::team().as_str().into(),
         tag: Some(team.to_string()),
         prop: None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_a_member_stuffed_in_are_dropped_and_those_of_records_stay() {
+        let mut keys = TeamKeys::generate().unwrap();
+        let key = |keys: &TeamKeys| Some(*keys.secrets.last().unwrap().public().as_bytes());
+        let author = keys.signing().tag();
+        let record = |key, n: u8| {
+            Arc::new(TeamRecord {
+                digest: Digest::of(&[n]),
+                ant: None,
+                iat: n.into(),
+                author,
+                members: Vec::new(),
+                until: BTreeMap::new(),
+                key,
+            })
+        };
+        let first = record(key(&keys), 1);
+        for _ in 0..2000 {
+            keys.rotate().unwrap();
+        }
+        let last = record(key(&keys), 2);
+        for _ in 0..2000 {
+            keys.rotate().unwrap();
+        }
+        let records = [first, last];
+        keys.limit(&records);
+        assert_eq!(keys.secrets.len(), 2 + MAX_OTHERS);
+        for record in &records {
+            let secret = keys.secret(&record.digest).unwrap();
+            assert_eq!(Some(*secret.public().as_bytes()), record.key);
+        }
     }
 }
