@@ -223,12 +223,13 @@ mod tests {
     fn keys_that_a_member_stuffed_in_are_dropped_and_those_of_records_stay() {
         let mut keys = TeamKeys::generate().unwrap();
         let key = |keys: &TeamKeys| Some(*keys.secrets.last().unwrap().public().as_bytes());
+        let author = keys.signing().tag();
         let record = |key, n: u8| {
             Arc::new(TeamRecord {
                 digest: Digest::of(&[n]),
                 ant: None,
                 iat: n.into(),
-                author: keys.signing().tag(),
+                author,
                 members: Vec::new(),
                 until: BTreeMap::new(),
                 key,
