@@ -620,6 +620,20 @@ async fn changes_made_at_once_by_one_peer_all_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_that_is_said_to_be_destroyed_is() {
+    for _ in 0..10 {
+        let (peer, [a, b, c]) = keys().await;
+        let team = team(&peer, &[a, b]).await;
+        let credentials = peer.credentials();
+        let add = async { credentials.change_membership(team.tag).add(c).await };
+        let (_, destroyed) = tokio::join!(add, credentials.destroy(team.tag));
+        destroyed.unwrap();
+        let now = credentials.team(team.tag).unwrap().unwrap();
+        assert!(now.judgement().head().unwrap().key.is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recovery_key_is_let_go_wherever_a_call_is_cut_short() {
     let peer = peer();
     let credentials = peer.credentials();
