@@ -315,7 +315,7 @@ impl<'a> Credentials<'a> {
         if let Some(key) = self.local_key(&keys, tag) {
             return Some(key);
         }
-        let item = keys.retrieve(tag.tag()).owner(*tag).await.ok()??;
+        let item = keys.retrieve(tag.tag()).owner(*tag).ask().await.ok()??;
         EncryptionKey::from_jwk(item.text().ok()?).ok()
     }
 

@@ -41,7 +41,8 @@ async fn two_removals_at_once_both_hold_and_neither_can_read_afterwards() {
     let members = [ben.tag, cyd.tag, don.tag];
     let team = anns.peer.credentials().create_team(members).await.unwrap();
     for device in [&anns, &bens, &cyds, &dons] {
-        device.lists_with(team.tag, don.tag).await;
+        let members = [ann.tag, ben.tag, cyd.tag, don.tag];
+        device.lists(team.tag, &members).await;
     }
     // Ann removes Cyd while Ben removes Don.
     anns.cut().await;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,6 +20,7 @@ use flexstore_core::authority::{Member, Roster, Sealed};
 use flexstore_core::record::Content;
 use flexstore_core::sync::{Keys, Replica, Settings, Writing};
 use flexstore_core::{CollectionId, Digest, SigningKey, decode_base64url, encode_base64url};
+use support::people::{Device, person, relay};
 use tokio::time::timeout;
 
 /// Team records by hand, in a store that no peer has opened yet.
@@ -123,7 +126,7 @@ async fn readers(peer: &Peer, team: KeyTag) -> BTreeSet<KeyTag> {
     let item = notes.retrieve(&tag).await.unwrap().unwrap();
     match peer.credentials().who_can_read(&item).unwrap() {
         Readers::Keys(keys) => keys.into_keys().collect(),
-        Readers::Everyone => panic!("sealed"),
+        Readers::Everyone => BTreeSet::new(),
     }
 }
 
@@ -371,6 +374,97 @@ async fn a_change_that_lost_is_not_made_again_by_who_was_removed_and_came_back()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_who_all_act_at_once_come_to_rest() {
+    let relay = relay().await;
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        devices.push(person(&relay).await);
+    }
+    let (anns, ann, _) = &devices[0];
+    anns.keys_in_step().await;
+    let others = devices[1..].iter().map(|(_, name, _)| name.tag);
+    let team = anns.peer.credentials().create_team(others).await.unwrap();
+    let all: Vec<KeyTag> = devices.iter().map(|(_, name, _)| name.tag).collect();
+    for (device, ..) in &devices {
+        device.lists(team.tag, &all).await;
+        device.notes();
+    }
+    // One leaves, and three write and rotate at once, time and again.
+    let (dons, don, _) = &devices[3];
+    let change = dons.peer.credentials().change_membership(team.tag);
+    change.remove(don.tag).await.unwrap();
+    dons.keys_in_step().await;
+    for (device, ..) in &devices[..3] {
+        device
+            .lists(team.tag, &[ann.tag, devices[1].1.tag, devices[2].1.tag])
+            .await;
+    }
+    let mut writing = tokio::task::JoinSet::new();
+    for (n, (device, ..)) in devices[..3].iter().enumerate() {
+        let (peer, notes, team) = (device.peer.clone(), device.notes(), team.tag);
+        writing.spawn(async move {
+            for i in 0..5 {
+                let tag = format!("{n}-{i}");
+                let store = notes.store("x").tag(tag).owner(team).seal_to([team]);
+                store.await.unwrap();
+                let change = peer.credentials().change_membership(team).rotate();
+                let done = change.await;
+                let fine = matches!(done, Ok(_) | Err(CredentialsError::DidNotStick(_)));
+                assert!(fine, "{done:?}");
+            }
+        });
+    }
+    while let Some(done) = writing.join_next().await {
+        done.unwrap();
+    }
+    let mut last = 0;
+    for _ in 0..20 {
+        for (device, ..) in &devices {
+            device.in_step().await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = records(&anns.peer, team.tag);
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    assert_eq!(records(&anns.peer, team.tag), last);
+    // The first, the leaver's, three that noticed, and fifteen rotations.
+    assert!(last <= 2 + 3 + 15, "{last}");
+    for (device, ..) in &devices[..3] {
+        for n in 0..3 {
+            for i in 0..5 {
+                device.reads(&format!("{n}-{i}"), team.tag, Some("x")).await;
+            }
+        }
+    }
+    dons.reads("0-4", team.tag, Some("closed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_has_just_published_keys_is_found() {
+    let relay = relay().await;
+    let (anns, ..) = person(&relay).await;
+    let bens = Device::new(&relay).await;
+    for _ in 0..200 {
+        let made = bens
+            .peer
+            .credentials()
+            .create_author_without_recovery()
+            .await;
+        bens.keys_in_step().await;
+        // Ben has what he published at the relay, and tells his name.
+        let team = anns
+            .peer
+            .credentials()
+            .create_team([made.unwrap().tag])
+            .await;
+        team.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whom_a_stolen_phone_had_listed_in_a_team_before_stays_there() {
     let peer = peer();
     let credentials = peer.credentials();
@@ -522,6 +616,20 @@ async fn changes_made_at_once_by_one_peer_all_hold() {
         let now: BTreeSet<_> = members(&peer, team.tag).into_iter().collect();
         assert_eq!(now, BTreeSet::from([a, c, d, e]));
         assert_eq!(records(&peer, team.tag), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_that_is_said_to_be_destroyed_is() {
+    for _ in 0..10 {
+        let (peer, [a, b, c]) = keys().await;
+        let team = team(&peer, &[a, b]).await;
+        let credentials = peer.credentials();
+        let add = async { credentials.change_membership(team.tag).add(c).await };
+        let (_, destroyed) = tokio::join!(add, credentials.destroy(team.tag));
+        destroyed.unwrap();
+        let now = credentials.team(team.tag).unwrap().unwrap();
+        assert!(now.judgement().head().unwrap().key.is_none());
     }
 }
 

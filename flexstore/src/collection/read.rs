@@ -58,6 +58,7 @@ pub struct Retrieve<'a, K> {
     owner: Option<KeyTag>,
     selection: Selection,
     opened: bool,
+    asks: bool,
 }
 
 impl<K: CollectionKind> Collection<K> {
@@ -70,6 +71,7 @@ impl<K: CollectionKind> Collection<K> {
             owner: None,
             selection: Selection::Latest,
             opened: true,
+            asks: false,
         }
     }
 
@@ -132,6 +134,13 @@ impl<K: CollectionKind> Retrieve<'_, K> {
         self
     }
 
+    /// Asks the services for what is not here though they have said all they had: something newer
+    /// may be on its way.
+    pub(crate) const fn ask(mut self) -> Self {
+        self.asks = true;
+        self
+    }
+
     async fn run(self) -> Result<Option<Item>, RetrieveError> {
         let tag = self.tag?;
         let here = || {
@@ -153,7 +162,7 @@ impl<K: CollectionKind> Retrieve<'_, K> {
         };
         let settled = match &found {
             Err(ReadError::Archived(_)) => self.collection.channel.status.borrow().is_empty(),
-            Ok(None) => complete(),
+            Ok(None) => !self.asks && complete(),
             _ => true,
         };
         if settled {

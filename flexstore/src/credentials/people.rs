@@ -438,7 +438,7 @@ impl<'a> Credentials<'a> {
             if !here(&next)
                 && let Ok(teams) = self.teams()
             {
-                let _ = teams.retrieve(next.tag()).owner(next).sealed().await;
+                let _ = teams.retrieve(next.tag()).owner(next).sealed().ask().await;
             }
             if let Ok(Some(judgement)) = self.keyring().judgement(team) {
                 let consulted = judgement.consulted().iter().copied();

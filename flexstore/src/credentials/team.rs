@@ -314,19 +314,26 @@ impl<'a> Credentials<'a> {
         if self.keyring().judgement(&tag)?.is_none() {
             return self.destroy_single(tag).await;
         }
-        let judgement = self.judged(&tag)?;
-        let author = self.acting(&tag, &judgement)?;
-        let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
-        let keys = self.keyring().team(&tag)?;
-        let keys = keys.ok_or(CredentialsError::NotMember)?;
-        let roster = Roster {
-            members: Vec::new(),
-            until: BTreeMap::new(),
-            sealed: None,
-        };
-        self.write_roster(&keys, &author, roster, Some(base.digest))
-            .await?;
-        Ok(())
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let judgement = self.judged(&tag)?;
+            let author = self.acting(&tag, &judgement)?;
+            let base = self.base(&judgement, &author.tag(), &BTreeMap::new())?;
+            let keys = self.keyring().team(&tag)?;
+            let keys = keys.ok_or(CredentialsError::NotMember)?;
+            let roster = Roster {
+                members: Vec::new(),
+                until: BTreeMap::new(),
+                sealed: None,
+            };
+            let head = judgement.head().map(|head| head.digest);
+            let head = head.filter(|_| tries < MAX_TRIES);
+            let written = self.write_next(&keys, &author, roster, &base, head);
+            if written.await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     async fn destroy_single(&self, tag: KeyTag) -> Result<(), CredentialsError> {
@@ -538,17 +545,32 @@ impl<'a> Credentials<'a> {
         let mut until = change.until;
         until.retain(|tag, _| !listed.contains(tag));
         let roster = keys.roster(&author.tag(), &members, until)?;
+        self.write_next(&keys, author, roster, base, change.head)
+            .await
+    }
+
+    /// Writes a record that follows another, if the last one in force is still the one that was
+    /// seen.
+    async fn write_next(
+        &self,
+        keys: &TeamKeys,
+        author: &KeySet,
+        roster: Roster,
+        base: &TeamRecord,
+        seen: Option<Digest>,
+    ) -> Result<Option<Digest>, CredentialsError> {
+        let team = keys.signing().tag();
         // Two changes of one peer follow each other.
         let turn = self.keyring().turn().await;
-        let head = self.judged(team)?.head().map(|head| head.digest);
-        if change.head.is_some() && change.head != head {
+        let head = self.judged(&team)?.head().map(|head| head.digest);
+        if seen.is_some() && seen != head {
             return Ok(None);
         }
         let digest = self
-            .write_roster(&keys, author, roster, Some(base.digest))
+            .write_roster(keys, author, roster, Some(base.digest))
             .await?;
         drop(turn);
-        let judgement = self.judged(team)?;
+        let judgement = self.judged(&team)?;
         if judgement
             .path()
             .iter()
