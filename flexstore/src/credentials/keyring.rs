@@ -331,6 +331,11 @@ impl Teams {
             return Ok(None);
         };
         keys.limit(&records);
+        for record in &records {
+            if !keys.has(&record.digest) {
+                keys.note(record);
+            }
+        }
         let keys = Arc::new(keys);
         if under_way.is_empty() || !self.circled {
             self.unlocked.insert(*team, Arc::clone(&keys));

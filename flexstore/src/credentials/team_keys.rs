@@ -98,6 +98,9 @@ impl TeamKeys {
     /// Drops pairs that no record here has, all but the latest so many: a member may have put in any
     /// number, so that no record could hold them all and one more.
     pub(super) fn limit(&mut self, records: &[Arc<TeamRecord>]) {
+        if self.secrets.len() <= MAX_OTHERS {
+            return;
+        }
         let named: BTreeSet<[u8; 32]> = records.iter().filter_map(|record| record.key).collect();
         let mut others = 0;
         let mut kept = Vec::with_capacity(self.secrets.len().min(named.len() + MAX_OTHERS));
@@ -111,9 +114,11 @@ impl TeamKeys {
         kept.reverse();
         self.secrets = kept;
         self.by_record.clear();
-        for record in records {
-            self.note(record);
-        }
+    }
+
+    /// Whether the pair of a record is here.
+    pub(super) fn has(&self, record: &Digest) -> bool {
+        self.by_record.contains_key(record)
     }
 
     pub(crate) fn copy(&self) -> Self {
@@ -247,6 +252,7 @@ mod tests {
         keys.limit(&records);
         assert_eq!(keys.secrets.len(), 2 + MAX_OTHERS);
         for record in &records {
+            assert!(keys.note(record));
             let secret = keys.secret(&record.digest).unwrap();
             assert_eq!(Some(*secret.public().as_bytes()), record.key);
         }
