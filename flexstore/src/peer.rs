@@ -289,7 +289,9 @@ impl Peer {
         self.inner.services.close();
         for channel in channels {
             let _ = channel.inbox.send(Command::Close).await;
-            channel.inbox.closed().await;
+            // Whoever tells of it drops the replica first, and with it the store.
+            let mut status = channel.status.clone();
+            while status.changed().await.is_ok() {}
         }
     }
 }
