@@ -8,11 +8,13 @@
 
 pub mod js;
 mod judge;
+mod judgement;
 mod presence;
 mod store;
 mod team;
 
-pub use judge::{Judgement, MAX_LOOKS, MAX_LOOKS_IN_ALL, MAX_NESTING, Teams, judge};
+pub use judge::{MAX_LOOKS, MAX_LOOKS_IN_ALL, MAX_NESTING, Teams, judge};
+pub use judgement::Judgement;
 pub use presence::Presence;
 pub use store::{Authority, pins};
 pub(crate) use store::{changes_since, heeded, note_change, note_heeded, pin};

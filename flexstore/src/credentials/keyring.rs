@@ -75,6 +75,7 @@ impl Drop for Lent<'_> {
         });
     }
 }
+
 /// How many teams are tried for the sake of one: a thicket of teams that all list each other could
 /// keep this busy for ever.
 const MAX_TRIED: usize = 4096;

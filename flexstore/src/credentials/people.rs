@@ -61,10 +61,16 @@ impl Authorize<'_> {
         let recovery = credentials.recover(&team, self.secret).await?;
         let device = KeySet::generate()?;
         let tag = credentials.add(device).await?;
-        let (add, remove) = (vec![tag], self.lost);
-        let done = credentials
-            .with_recovery(recovery, &team, add, remove, self.until)
-            .await;
+        let lent = credentials.keyring().lend(recovery);
+        let mut change = credentials.change_membership(team).author(lent.tag());
+        for device in self.lost {
+            change = change.remove(device);
+        }
+        for (device, time) in self.until {
+            change = change.until(device, time);
+        }
+        let done = change.add(tag).await;
+        drop(lent);
         if let Err(error) = done {
             // A device that belongs to nobody is of no use.
             let judgement = credentials.keyring().judgement(&team)?;
@@ -153,21 +159,18 @@ impl<'a> Credentials<'a> {
         until: Option<u64>,
         secret: Option<&RecoverySecret>,
     ) -> Result<(), CredentialsError> {
-        let until: BTreeMap<KeyTag, u64> = until.map(|until| (device, until)).into_iter().collect();
-        match secret {
-            Some(secret) => {
-                let recovery = self.recover(&person, secret).await?;
-                self.with_recovery(recovery, &person, Vec::new(), vec![device], until)
-                    .await
-            }
-            None => {
-                let mut change = self.change_membership(person).remove(device);
-                for (tag, until) in until {
-                    change = change.until(tag, until);
-                }
-                change.await.map(|_| ())
-            }
+        let lent = match secret {
+            Some(secret) => Some(self.keyring().lend(self.recover(&person, secret).await?)),
+            None => None,
+        };
+        let mut change = self.change_membership(person).remove(device);
+        if let Some(recovery) = &lent {
+            change = change.author(recovery.tag());
         }
+        if let Some(until) = until {
+            change = change.until(device, until);
+        }
+        change.await.map(|_| ())
     }
 
     /// Gives a person a new recovery secret, in place of the present ones. With the old one, where it
@@ -198,21 +201,16 @@ impl<'a> Credentials<'a> {
             None => None,
         };
         let added = self.create_recovery(new).await?;
-        let Some(opened) = opened else {
-            let mut change = self.change_membership(person).add(added);
-            for tag in present {
-                change = change.remove(tag);
-            }
-            return change.await.map(|_| ());
-        };
-        let lent = self.keyring().lend(opened);
-        let record = {
-            let mut change = self.change_membership(person).author(lent.tag());
-            for tag in &present {
-                change = change.remove(*tag);
-            }
-            change.add(added).await?
-        };
+        let lent = opened.map(|opened| self.keyring().lend(opened));
+        let mut change = self.change_membership(person).add(added);
+        if let Some(old) = &lent {
+            change = change.author(old.tag());
+        }
+        for tag in present {
+            change = change.remove(tag);
+        }
+        let record = change.await?;
+        let Some(lent) = lent else { return Ok(()) };
         let name = TeamName {
             tag: person,
             record,
@@ -399,30 +397,6 @@ impl<'a> Credentials<'a> {
             }
         }
         Err(CredentialsError::NotRecovered(failed))
-    }
-
-    /// Changes a person's list as the recovery key, which is held only so long.
-    async fn with_recovery(
-        &self,
-        recovery: KeySet,
-        person: &KeyTag,
-        add: Vec<KeyTag>,
-        remove: Vec<KeyTag>,
-        until: BTreeMap<KeyTag, u64>,
-    ) -> Result<(), CredentialsError> {
-        let tag = recovery.tag();
-        let _lent = self.keyring().lend(recovery);
-        let mut change = self.change_membership(*person).author(tag);
-        for member in add {
-            change = change.add(member);
-        }
-        for member in remove {
-            change = change.remove(member);
-        }
-        for (member, time) in until {
-            change = change.until(member, time);
-        }
-        change.await.map(|_| ())
     }
 
     /// Makes sure that a team's records are here, and those of the teams within it, if a service

@@ -154,7 +154,11 @@ impl ChangeMembership<'_> {
             credentials, team, ..
         } = self;
         let keyring = credentials.keyring();
-        let before = credentials.all_judged()?;
+        let before = if self.remove.is_empty() {
+            BTreeMap::new()
+        } else {
+            credentials.all_judged()?
+        };
         let (mut tries, mut removed) = (0, Vec::new());
         let digest = loop {
             tries += 1;

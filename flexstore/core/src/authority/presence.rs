@@ -6,12 +6,6 @@
 pub struct Presence(Vec<(u64, u64)>);
 
 impl Presence {
-    /// At any time.
-    #[must_use]
-    pub fn always() -> Self {
-        Self(vec![(0, u64::MAX)])
-    }
-
     /// At no time.
     #[must_use]
     pub const fn never() -> Self {

@@ -1,7 +1,7 @@
 //! Team records, pins and judgements in a store.
 //!
 //! ```text
-//! Meta  "p" ‖ team                 ->  digest of the first record that is the right one
+//! Meta  "p" ‖ team                 ->  digest of a record that is in force
 //! Meta  "t" ‖ number               ->  team: one entry for each Team record, in order of arrival
 //! Meta  "g" ‖ place                ->  number: so many entries have been heeded in a collection
 //! Meta  "j" ‖ place ‖ owner        ->  fingerprint of the judgement by which its rows stand
@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::judge::{Judgement, Teams, judge};
+use super::Standing;
+use super::judge::{Teams, judge};
+use super::judgement::Judgement;
 use super::team::TeamRecord;
-use super::{Standing, Unjudged};
 use crate::register::{Place, Register};
 use crate::storage::{Batch, Storage, StorageError, Table};
 use crate::{CollectionId, Digest, KeyTag};
@@ -22,9 +23,9 @@ use crate::{CollectionId, Digest, KeyTag};
 /// Judgements and parsed records that are remembered; past it, all are forgotten and read again.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Notes in a batch that a team's first record is the right one, whatever others there are.
-pub(crate) fn pin(batch: &mut Batch, team: &KeyTag, first: &Digest) {
-    batch.put(Table::Meta, pin_key(team), first.as_bytes().to_vec());
+/// Notes in a batch that a record of a team is in force, whatever others there are.
+pub(crate) fn pin(batch: &mut Batch, team: &KeyTag, record: &Digest) {
+    batch.put(Table::Meta, pin_key(team), record.as_bytes().to_vec());
 }
 
 /// All pins of a store.
@@ -196,17 +197,6 @@ impl Authority {
             (true, Some(_)) => Standing::Void,
             (false, None) => Standing::Unjudged,
             (false, Some(judgement)) => judgement.standing(author, iat),
-        })
-    }
-
-    /// Why nobody can tell who belongs to a team, if so.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub fn why_unjudged(&mut self, team: &KeyTag) -> Result<Option<Unjudged>, StorageError> {
-        Ok(match self.of(team)? {
-            None => Some(Unjudged::Missing),
-            Some(judgement) => judgement.why_unjudged(),
         })
     }
 

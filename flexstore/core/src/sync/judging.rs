@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::event::Origin;
 use super::replica::{Effect, Replica};
 use crate::admission::{Contender, displaces};
 use crate::authority::{Standing, changes_since, heeded, note_heeded};
@@ -180,7 +181,7 @@ impl Replica {
                 }
                 (false, None) => {
                     self.register.restore(batch, &row);
-                    self.work.effects.push(Effect::Restored(row));
+                    self.work.effects.push(Effect::Joined(row, Origin::Judged));
                 }
                 (true, None) if changed[i] => {
                     self.register.put_row(batch, &row);

@@ -28,15 +28,10 @@ pub(super) enum Effect {
     /// A peer's record is dealt with.
     Handled(SessionId, Digest),
     Written(Ticket),
-    Changed {
-        row: Row,
-        displaced: Vec<Stamp>,
-        origin: Origin,
-    },
-    /// Judged anew: of the set again.
-    Restored(Row),
-    /// Judged anew: no more of the set.
+    /// No more of the set.
     Left(Vec<Stamp>),
+    /// Of the set from now on.
+    Joined(Row, Origin),
     /// Judged anew: of the set as before, but counts no more, or now.
     Restands(Row),
     Told(SessionId, AskId),
@@ -360,10 +355,10 @@ impl Replica {
         Ok(rested.len())
     }
 
-    /// Of the collection of Team records: notes that a team's first record is the right one,
-    /// whatever others come. Other collections learn of it by [`Input::TeamsChanged`].
-    pub fn pin(&mut self, team: &KeyTag, first: &Digest) -> Ticket {
-        pin(&mut self.work.batch, team, first);
+    /// Of the collection of Team records: notes that a record of a team is in force, whatever
+    /// others come. Other collections learn of it by [`Input::TeamsChanged`].
+    pub fn pin(&mut self, team: &KeyTag, record: &Digest) -> Ticket {
+        pin(&mut self.work.batch, team, record);
         self.note_team_change(team);
         let ticket = Ticket(self.number());
         self.work.effects.push(Effect::Written(ticket));
@@ -530,15 +525,13 @@ impl Replica {
                 self.register.put(batch, &row, record.text().clone());
                 self.work.touched.insert(row.tag.clone());
                 if self.register.id().is_team() {
-                    note_change(batch, self.judging.next, &row.owner);
-                    self.judging.next += 1;
+                    self.note_team_change(&row.owner);
                 }
-                let displaced = displaced.into_iter().map(|at| group[at].stamp).collect();
-                self.work.effects.push(Effect::Changed {
-                    row,
-                    displaced,
-                    origin,
-                });
+                if !displaced.is_empty() {
+                    let displaced = displaced.into_iter().map(|at| group[at].stamp).collect();
+                    self.work.effects.push(Effect::Left(displaced));
+                }
+                self.work.effects.push(Effect::Joined(row, origin));
                 Ok(Admitted::New)
             }
         }
@@ -607,16 +600,8 @@ impl Replica {
                     }
                 }
                 Effect::Written(ticket) => self.outputs.push_back(Output::Stored(ticket)),
-                Effect::Changed {
-                    row,
-                    displaced,
-                    origin,
-                } => {
-                    self.left(&displaced);
-                    self.joined(row, origin);
-                }
-                Effect::Restored(row) => self.joined(row, Origin::Judged),
                 Effect::Left(stamps) => self.left(&stamps),
+                Effect::Joined(row, origin) => self.joined(row, origin),
                 Effect::Restands(row) => {
                     let origin = Origin::Judged;
                     self.outputs
@@ -679,10 +664,7 @@ impl Replica {
                         .push_back(Output::NotStored(ticket, error.clone()));
                 }
                 Effect::Told(session, id) => self.told(session, id),
-                Effect::Changed { .. }
-                | Effect::Restored(_)
-                | Effect::Left(_)
-                | Effect::Restands(_) => {}
+                Effect::Left(_) | Effect::Joined(..) | Effect::Restands(_) => {}
             }
         }
     }

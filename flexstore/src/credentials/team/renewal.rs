@@ -32,11 +32,12 @@ impl Credentials<'_> {
         removed: &[KeyTag],
         before: &BTreeMap<KeyTag, Arc<Judgement>>,
     ) -> Result<(), CredentialsError> {
+        let teams = self.keyring().known_teams()?;
         let mut around: Vec<KeyTag> = vec![*team];
         let mut next = 0;
         while let Some(within) = around.get(next).copied() {
             next += 1;
-            for outer in self.keyring().known_teams()? {
+            for outer in teams.iter().copied() {
                 let Some(judgement) = self.keyring().judgement(&outer)? else {
                     continue;
                 };
