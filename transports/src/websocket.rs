@@ -18,7 +18,7 @@ mod watched;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flexstore_core::link::{DialError, Link, MAX_FRAME_BYTES};
+use flexstore_core::link::{DialError, Link, MAX_FRAME_BYTES, Side};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
@@ -80,7 +80,8 @@ pub async fn connect(service: &str) -> Result<Link, DialError> {
     match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
         Ok(connected) => {
             let name = format!("{host}:{port}");
-            connected.map(|(stream, _)| duplex::link(stream, name.into(), PING_INTERVAL))
+            connected
+                .map(|(stream, _)| duplex::link(stream, name.into(), Side::Dialled, PING_INTERVAL))
         }
         Err(_) => Err(DialError::Unreachable("no answer in time".into())),
     }
@@ -123,5 +124,5 @@ where
         Some(config()),
     )
     .await;
-    duplex::link(stream, name.into(), PING_INTERVAL)
+    duplex::link(stream, name.into(), Side::Accepted, PING_INTERVAL)
 }

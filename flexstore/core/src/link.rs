@@ -29,6 +29,25 @@ pub enum LinkError {
     Protocol,
 }
 
+/// Which end of a link this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The end that opens the channels: whoever dialled a service, or made the offer to a peer.
+    Dialled,
+    /// The end that is asked.
+    Accepted,
+}
+
+/// What the frames of a link are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The messages of [`wire`](crate::wire).
+    Native,
+    /// The messages of the JavaScript original: the label of a data channel, a zero byte, and the
+    /// message's JSON text. A frame without a text says that the channel is closed.
+    JavaScript,
+}
+
 /// An ordered, reliable pipe of frames, each of at most [`MAX_FRAME_BYTES`], to one peer.
 ///
 /// Sending waits while the other side or the network is slow; that is the back-pressure on which
@@ -40,6 +59,10 @@ pub struct Link {
     pub outgoing: Pin<Box<dyn Sink<Bytes, Error = LinkError> + Send>>,
     /// For people and logs: the address of the peer, never a credential.
     pub name: Box<str>,
+    /// Which end this is.
+    pub side: Side,
+    /// What the frames are.
+    pub protocol: Protocol,
 }
 
 /// Why no link could be made.

@@ -44,6 +44,7 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         mut incoming,
         outgoing,
         name,
+        ..
     } = link;
     let (outbox, write) = outbox::open(outgoing, hub.stall);
     let writer = tokio::spawn(write);

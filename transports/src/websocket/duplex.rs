@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flexstore_core::link::{Link, LinkError, MAX_FRAME_BYTES};
+use flexstore_core::link::{Link, LinkError, MAX_FRAME_BYTES, Protocol, Side};
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
@@ -74,7 +74,12 @@ fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn link<S>(stream: WebSocketStream<Watched<S>>, name: Box<str>, ping: Duration) -> Link
+pub(super) fn link<S>(
+    stream: WebSocketStream<Watched<S>>,
+    name: Box<str>,
+    side: Side,
+    ping: Duration,
+) -> Link
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -100,6 +105,8 @@ where
             discarded: 0,
         }),
         name,
+        side,
+        protocol: Protocol::Native,
     }
 }
 

@@ -14,7 +14,11 @@ const SOCKET: usize = 16 << 10;
 async fn end(socket: DuplexStream, role: Role, ping: Duration) -> Link {
     let socket = Watched::new(socket);
     let stream = WebSocketStream::from_raw_socket(socket, role, Some(config())).await;
-    link(stream, "test".into(), ping)
+    let side = match role {
+        Role::Client => Side::Dialled,
+        Role::Server => Side::Accepted,
+    };
+    link(stream, "test".into(), side, ping)
 }
 
 async fn pair(ping: Duration) -> (Link, Link) {
