@@ -40,6 +40,9 @@ pub struct Config {
     /// Web pages of these origins may connect. None by default: a request that names an origin
     /// comes from a page, and pages have not been asked in.
     pub origins: Vec<String>,
+    /// Relays to sync with, as services: `["wss://relay.example/flexstore"]`. None by default.
+    /// Name each other on both sides.
+    pub peers: Vec<String>,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }

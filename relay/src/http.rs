@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flexstore_core::storage::{Storage, StorageError};
-use flexstore_transports::websocket;
+use flexstore_transports::{Transports, websocket};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::hub::Hub;
-use crate::{Config, descriptors};
+use crate::{Config, descriptors, peers};
 
 /// How long a client may take to send the head of a request.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +67,11 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (hub, registry) = Hub::start(storage, &config)?;
     let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    for peer in config.peers {
+        let dialer = Transports::new();
+        connections.spawn(peers::follow(peer, dialer, hub.clone(), stopping.clone()));
+    }
     let mut server = Server {
         listener,
         reserve: reserve(),
@@ -78,7 +83,7 @@ pub async fn serve(
             origins: config.origins.into(),
             stopping,
         },
-        connections: JoinSet::new(),
+        connections,
         noted: None,
     };
     tokio::select! {

@@ -45,6 +45,7 @@ mod config;
 mod descriptors;
 mod http;
 mod hub;
+mod peers;
 mod run;
 pub mod telemetry;
 

@@ -1,8 +1,11 @@
 //! An ordered pipe of frames to one peer, and who makes one.
 
+mod backoff;
+
 use std::future::Future;
 use std::pin::Pin;
 
+pub use backoff::Backoff;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flexstore_core::CollectionId;
-use flexstore_core::link::{Dialer, Link};
+use flexstore_core::link::{Backoff, Dialer, Link};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::{Message, Violation};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -19,13 +19,6 @@ use crate::random;
 
 /// Frames that wait to be written to one link.
 const FRAMES: usize = 1024;
-/// The first wait before connecting again; it doubles with every failure.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// After how long a link counts as one that held.
-const HELD: Duration = Duration::from_secs(1);
-/// The longest wait before connecting again.
-const MOST_WAIT: Duration = Duration::from_secs(30);
-
 /// The services of a peer.
 pub(crate) struct Services {
     dialer: Arc<dyn Dialer>,
@@ -101,7 +94,7 @@ type Channels = BTreeMap<u32, (CollectionId, SessionId, mpsc::WeakSender<Command
 
 impl Task {
     async fn run(mut self) {
-        let mut wait = LEAST_WAIT;
+        let mut backoff = Backoff::default();
         loop {
             while let Ok(attach) = self.attaches.try_recv() {
                 self.note(attach);
@@ -119,10 +112,7 @@ impl Task {
                 Ok(link) => {
                     let began = Instant::now();
                     self.serve(link).await;
-                    // A link that held was not the problem.
-                    if began.elapsed() > HELD {
-                        wait = LEAST_WAIT;
-                    }
+                    backoff.held(began.elapsed());
                 }
                 Err(error) => {
                     for inbox in self
@@ -136,8 +126,8 @@ impl Task {
                     }
                 }
             }
-            sleep(jittered(wait)).await;
-            wait = (wait * 2).min(MOST_WAIT);
+            let random = random::bytes::<1>().map_or(0, |[byte]| byte);
+            sleep(backoff.wait(random)).await;
         }
     }
 
@@ -276,10 +266,4 @@ async fn write(
         }
     }
     let _ = outgoing.close().await;
-}
-
-/// Between half and all of a wait, so that many peers do not come back in one moment.
-fn jittered(wait: Duration) -> Duration {
-    let byte = random::bytes::<1>().map_or(0, |[byte]| byte);
-    wait.mul_f64(0.5 + f64::from(byte) / 512.0)
 }
