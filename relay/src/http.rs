@@ -33,9 +33,12 @@ pub use self::door::{
 pub use self::request::{BODY_RATE, BODY_TIMEOUT, MAX_BODY_BYTES_IN_ALL};
 pub use self::tls::{CERTIFICATE_FILE, TlsError};
 
+pub(crate) use self::answer::{Answer, Problem, empty, json, whole};
+pub(crate) use self::request::Asked;
+pub(crate) use self::route::Services;
+
 use self::accept::Server;
 use self::door::Door;
-use self::route::Services;
 use crate::Config;
 use crate::hub::Hub;
 

@@ -14,6 +14,7 @@ mod collection;
 mod link;
 mod outbox;
 mod progress;
+mod put;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use flexstore_core::CollectionId;
 use flexstore_core::link::Link;
+use flexstore_core::register::Register;
 use flexstore_core::storage::{Batch, Storage, StorageError, Table};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::CloseReason;
@@ -32,6 +34,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use self::collection::{Event, MAX_INBOX, Opening};
 use self::link::Seat;
 use self::progress::Ledger;
+pub(crate) use self::put::PutError;
 use crate::Config;
 
 /// Requests that wait for the registry; links that have more wait.
@@ -43,6 +46,7 @@ const REPLICA_KEY: &[u8] = b"replica";
 #[derive(Clone)]
 pub(crate) struct Hub {
     requests: mpsc::Sender<Request>,
+    storage: Arc<dyn Storage>,
     stall: Duration,
 }
 
@@ -89,7 +93,7 @@ impl Hub {
         let shared = Shared {
             replica: replica_id(&*storage)?,
             ledger: progress::follow(&*storage),
-            storage,
+            storage: Arc::clone(&storage),
             idle: config.idle(),
             teams: watch::Sender::new(0),
         };
@@ -102,6 +106,7 @@ impl Hub {
         );
         let hub = Self {
             requests,
+            storage,
             stall: config.stall(),
         };
         Ok((hub, tokio::spawn(registry)))
@@ -110,6 +115,11 @@ impl Hub {
     /// Serves a link until either side ends it or `stopping` is true.
     pub(crate) async fn serve(self, link: Link, stopping: watch::Receiver<bool>) {
         link::serve(link, self, stopping).await;
+    }
+
+    /// What the store has of a collection, for reading by any thread.
+    pub(crate) fn register(&self, id: CollectionId) -> Register {
+        Register::new(Arc::clone(&self.storage), id)
     }
 
     async fn join(&self, id: CollectionId) -> Result<Seat, CloseReason> {

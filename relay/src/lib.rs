@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!  TcpListener ──> http ── GET /healthz
-//!                   └───── WebSocket /flexstore ──> hub ──> Storage
+//!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
+//!                   └───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
 //! ```
 //!
 //! It serves any collection without being told of it, verifies every record, and forwards it to
@@ -45,6 +46,7 @@ mod config;
 mod descriptors;
 mod http;
 mod hub;
+mod rest;
 mod run;
 pub mod telemetry;
 

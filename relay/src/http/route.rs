@@ -11,6 +11,7 @@ use super::origin;
 use super::request::{Asked, Room};
 use super::websocket;
 use crate::hub::Hub;
+use crate::rest;
 
 /// What the handlers share.
 pub(crate) struct Services {
@@ -60,6 +61,11 @@ impl Services {
             (["healthz"], _) => Err(Problem::method("GET, HEAD")),
             (["flexstore"], Method::GET) => self.link(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
+            (["flexstore", kind, collection, tag], _) => {
+                let place = rest::Place::parse(kind, collection, tag);
+                let place = place.ok_or_else(Problem::not_found)?;
+                rest::answer(&self, place, asked).await
+            }
             _ => Err(Problem::not_found()),
         }
     }
