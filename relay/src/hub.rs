@@ -18,6 +18,7 @@ mod dialled;
 mod link;
 mod outbox;
 mod progress;
+mod put;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use self::collection::{Event, MAX_INBOX, Opening};
 use self::progress::Ledger;
+pub(crate) use self::put::PutError;
 use crate::Config;
 
 /// Requests that wait for the registry; links that have more wait.
@@ -101,7 +103,7 @@ impl Hub {
         let shared = Shared {
             replica: replica_id(&*storage)?,
             ledger: progress::follow(&*storage),
-            storage,
+            storage: Arc::clone(&storage),
             idle: config.idle(),
             teams: watch::Sender::new(0),
         };
@@ -143,6 +145,11 @@ impl Hub {
             all.extend(found.ok().and_then(Result::ok).unwrap_or_default());
         }
         all
+    }
+
+    /// What the store has of a collection, for reading by any thread.
+    pub(crate) fn register(&self, id: CollectionId) -> Register {
+        Register::new(Arc::clone(&self.storage), id)
     }
 
     async fn join(&self, id: CollectionId) -> Result<Place, CloseReason> {

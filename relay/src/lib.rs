@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!  TcpListener ──> http ── GET /healthz
-//!                   └───── WebSocket /flexstore ──> hub ──> Storage
+//!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
+//!                   └───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
 //! ```
 //!
 //! It serves any collection without being told of it, verifies every record, and forwards it to
@@ -46,9 +47,13 @@ mod descriptors;
 mod http;
 mod hub;
 mod peers;
+mod rest;
 mod run;
 pub mod telemetry;
 
-pub use config::{Config, ConfigError, EngineName};
-pub use http::{HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, ServeError, serve};
+pub use config::{Config, ConfigError, EngineName, Tls};
+pub use http::{
+    BODY_RATE, BODY_TIMEOUT, CERTIFICATE_FILE, HEADER_TIMEOUT, MAX_BODY_BYTES_IN_ALL, MAX_HEADERS,
+    MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, ServeError, TLS_TIMEOUT, TlsError, serve,
+};
 pub use run::{READY, RunError, run};

@@ -17,6 +17,7 @@
 mod event;
 pub mod index;
 mod judging;
+mod putting;
 pub mod reconcile;
 mod replica;
 mod session;
@@ -25,6 +26,7 @@ mod twins;
 mod writing;
 
 pub use event::{AskId, Input, Origin, Output, Ticket, Transfer, Update};
+pub use putting::{Placed, Put};
 pub use replica::{MAX_AHEAD_MS, MAX_FILTERED, Replica};
 pub use session::{SessionId, WINDOW_BYTES};
 pub use settings::{Policy, Settings};

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flexstore_core::CollectionId;
 use flexstore_core::storage::{Sequence, Storage, StorageError};
-use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
+use flexstore_core::sync::{Input, Output, Put, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, CloseReason, Message};
+use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
 use super::progress::Ledger;
+use super::put::{PutError, Reply, Waiting};
 use super::{Request, Shared};
 
 /// Messages that wait for a collection, at most; beyond, the links that bring more wait.
@@ -43,6 +44,19 @@ pub(super) enum Event {
     },
     /// The channel is closed or its link is gone.
     Leave(SessionId),
+    /// A record without a link.
+    Put {
+        record: Box<Verified>,
+        from: SessionId,
+        reply: Reply,
+    },
+}
+
+impl Event {
+    /// Whether the registry counted who brings it.
+    const fn joins(&self) -> bool {
+        matches!(self, Self::Join { .. } | Self::Put { .. })
+    }
 }
 
 /// What a collection's task is made of.
@@ -66,6 +80,7 @@ struct Taken {
 struct Collection {
     replica: Replica,
     seats: BTreeMap<SessionId, Taken>,
+    waiting: Waiting,
     settled: Sequence,
     /// Of the requests that are being answered.
     turns: Vec<OwnedSemaphorePermit>,
@@ -90,6 +105,7 @@ pub(super) async fn run(mut opening: Opening) {
     let mut collection = Collection {
         replica,
         seats: BTreeMap::new(),
+        waiting: Waiting::default(),
         settled,
         turns: Vec::new(),
         teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
@@ -121,7 +137,7 @@ pub(super) async fn run(mut opening: Opening) {
                 }
                 let mut taken = 0;
                 while let Some(event) = next {
-                    joins += u64::from(matches!(event, Event::Join { .. }));
+                    joins += u64::from(event.joins());
                     collection.take(event);
                     taken += 1;
                     next = if taken < MAX_INBOX { opening.inbox.try_recv().ok() } else { None };
@@ -256,6 +272,16 @@ impl Collection {
                     self.replica.handle(now(), Input::Disconnected(session));
                 }
             }
+            Event::Put {
+                record,
+                from,
+                reply,
+            } => match self.replica.put(now(), &record, from) {
+                Ok(Put { ticket, placed }) => self.waiting.add(ticket, placed, reply),
+                Err((reason, retry)) => {
+                    let _ = reply.send(Err(PutError::Refused(reason, retry)));
+                }
+            },
         }
     }
 
@@ -288,6 +314,8 @@ impl Collection {
                         teams.send_modify(|count| *count += 1);
                     }
                 }
+                Output::Stored(ticket) => self.waiting.tell(ticket, Ok(())),
+                Output::NotStored(ticket, error) => self.waiting.tell(ticket, Err(error)),
                 // The rest is for apps.
                 _ => {}
             }

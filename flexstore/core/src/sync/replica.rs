@@ -408,7 +408,7 @@ impl Replica {
         self.register.id().kind()
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
@@ -460,7 +460,12 @@ impl Replica {
         }
     }
 
-    fn take(&mut self, now: u64, record: &Verified, origin: Origin) -> Result<(), Refusal> {
+    pub(super) fn take(
+        &mut self,
+        now: u64,
+        record: &Verified,
+        origin: Origin,
+    ) -> Result<Admitted, Refusal> {
         let header = record.header();
         if header.iat > now + MAX_AHEAD_MS {
             return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
@@ -472,7 +477,7 @@ impl Replica {
         let result = self
             .before(&tag)
             .and_then(|()| self.admit(now, record, origin));
-        result.map(|_| ()).map_err(|error| refusal(&error))
+        result.map_err(|error| refusal(&error))
     }
 
     fn admit(
@@ -734,7 +739,7 @@ impl Replica {
     }
 }
 
-enum Admitted {
+pub(super) enum Admitted {
     New,
     Known,
     Displaced(Row),
