@@ -184,6 +184,17 @@ pub enum Checked {
     Plain(Message),
 }
 
+impl Checked {
+    /// The message, if it carries no records.
+    #[must_use]
+    pub const fn as_plain(&self) -> Option<&Message> {
+        match self {
+            Self::Records(_) => None,
+            Self::Plain(message) => Some(message),
+        }
+    }
+}
+
 /// A peer sent what no honest peer sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
