@@ -46,6 +46,7 @@ mod descriptors;
 mod http;
 mod hub;
 mod run;
+mod signal;
 pub mod telemetry;
 
 pub use config::{Config, ConfigError, EngineName};
