@@ -39,7 +39,42 @@ pub struct Config {
     pub stall_seconds: u64,
     /// Web pages of these origins may connect. None by default: a request that names an origin
     /// comes from a page, and pages have not been asked in.
+    ///
+    /// `"*"` asks in all pages.
     pub origins: Vec<String>,
+    /// Speaks TLS, and nothing else, on the same port: `https://` and `wss://`. Off by default.
+    pub tls: Option<Tls>,
+}
+
+/// Where the certificate comes from.
+///
+/// ```
+/// use flexstore_relay::{Config, Tls};
+///
+/// let config: Config = "tls = { certificate = 'chain.pem', key = 'key.pem' }".parse()?;
+/// assert!(matches!(config.tls, Some(Tls::Files { .. })));
+/// let config: Config = "tls = { self_signed = ['localhost', '127.0.0.1'] }".parse()?;
+/// assert!(matches!(config.tls, Some(Tls::SelfSigned { .. })));
+/// assert!("tls = { certificate = 'chain.pem' }".parse::<Config>().is_err());
+/// # Ok::<(), flexstore_relay::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Tls {
+    /// Files in the form of PEM.
+    Files {
+        /// The certificate, then those of the authorities up to the root.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// For tests: a new one at every start, written to `relay-certificate.pem` in the data
+    /// directory, so that a client can be told to trust it.
+    SelfSigned {
+        /// The host names and addresses that it is for.
+        self_signed: Vec<String>,
+    },
 }
 
 impl Default for Config {
@@ -54,6 +89,7 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            tls: None,
         }
     }
 }

@@ -49,6 +49,9 @@ mod run;
 mod signal;
 pub mod telemetry;
 
-pub use config::{Config, ConfigError, EngineName};
-pub use http::{HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, ServeError, serve};
+pub use config::{Config, ConfigError, EngineName, Tls};
+pub use http::{
+    BODY_RATE, BODY_TIMEOUT, CERTIFICATE_FILE, HEADER_TIMEOUT, MAX_BODY_BYTES_IN_ALL, MAX_HEADERS,
+    MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, ServeError, TLS_TIMEOUT, TlsError, serve,
+};
 pub use run::{READY, RunError, run};

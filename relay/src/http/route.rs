@@ -1,0 +1,76 @@
+//! Which request goes where.
+
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, StatusCode};
+use tokio::sync::watch;
+
+use super::answer::{Answer, Problem, whole};
+use super::origin;
+use super::request::{Asked, Room};
+use super::websocket;
+use crate::hub::Hub;
+
+/// What the handlers share.
+pub(crate) struct Services {
+    pub(crate) hub: Hub,
+    pub(crate) room: Room,
+    pub(crate) stopping: watch::Receiver<bool>,
+    origins: Vec<String>,
+}
+
+impl Services {
+    pub(super) fn new(hub: Hub, origins: Vec<String>, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            hub,
+            room: Room::new(),
+            stopping,
+            origins,
+        }
+    }
+
+    pub(super) async fn answer(self: Arc<Self>, asked: Asked) -> Answer {
+        let origin = origin::check(&self.origins, asked.headers());
+        let (origin, result) = match origin {
+            Ok(origin) => (origin, self.route(asked).await),
+            Err(problem) => (None, Err(problem)),
+        };
+        let mut answer = result.unwrap_or_else(Answer::from);
+        if answer.status() == StatusCode::LENGTH_REQUIRED {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        if let Some(origin) = origin {
+            origin::allow(&mut answer, origin);
+        }
+        answer
+    }
+
+    async fn route(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
+        asked.check()?;
+        if let Some(answer) = origin::preflight(asked.method(), asked.headers()) {
+            return Ok(answer);
+        }
+        let segments = asked.segments().ok_or_else(Problem::not_found)?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let method = asked.method().clone();
+        match (&segments[..], method) {
+            (["healthz"], Method::GET | Method::HEAD) => Ok(healthy()),
+            (["healthz"], _) => Err(Problem::method("GET, HEAD")),
+            (["flexstore"], Method::GET) => self.link(asked),
+            (["flexstore"], _) => Err(Problem::method("GET")),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    /// A native link over WebSocket.
+    fn link(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
+        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
+        websocket::upgrade(asked, |link| hub.serve(link, stopping))
+    }
+}
+
+fn healthy() -> Answer {
+    whole(StatusCode::OK, "text/plain", "ok")
+}
