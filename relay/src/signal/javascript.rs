@@ -65,7 +65,11 @@ impl Meetings {
         ledger: &mut Ledger,
     ) -> Result<Arriving, Refusal> {
         self.enter(&name, address, now, ledger)?;
-        if self.open.get(&name).is_some_and(|open| open.offers.is_some()) {
+        if self
+            .open
+            .get(&name)
+            .is_some_and(|open| open.offers.is_some())
+        {
             return Err(Refusal::Taken);
         }
         ledger.open(address, now)?;
@@ -160,7 +164,11 @@ impl Meetings {
         let Some(meeting) = self.open.get_mut(name) else {
             return;
         };
-        if meeting.offers.as_ref().is_some_and(|call| call.is_over(now)) {
+        if meeting
+            .offers
+            .as_ref()
+            .is_some_and(|call| call.is_over(now))
+        {
             meeting.end_offer(ledger);
         }
         if let Some(seeker) = meeting.seeks.take_if(|call| call.is_over(now)) {

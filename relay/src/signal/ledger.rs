@@ -57,9 +57,36 @@ pub(super) enum Reader {
     Absent,
 }
 
-struct Account {
-    /// When the bucket of claims will be full again.
+/// What may be done so often at once, and then once in a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
     full_at: Instant,
+}
+
+impl Bucket {
+    pub(super) const fn full(now: Instant) -> Self {
+        Self { full_at: now }
+    }
+
+    /// Takes one out, if there is one.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        at_once: u32,
+        every: Duration,
+        empty: Refusal,
+    ) -> Result<(), Refusal> {
+        let full_at = self.full_at.max(now) + every;
+        if full_at > now + every * at_once {
+            return Err(empty);
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+struct Account {
+    claims: Bucket,
     open: u32,
     waiting: usize,
     polls: Option<Arc<Semaphore>>,
@@ -69,7 +96,7 @@ impl Account {
     /// Whether forgetting it changes nothing.
     fn is_idle(&self, now: Instant) -> bool {
         let polls = |polls: &Arc<Semaphore>| polls.available_permits() < MAX_POLLS_PER_ADDRESS;
-        self.full_at <= now
+        self.claims.full_at <= now
             && self.open == 0
             && self.waiting == 0
             && !self.polls.as_ref().is_some_and(polls)
@@ -89,12 +116,9 @@ impl Ledger {
         let Some(account) = self.account(address, now)? else {
             return Ok(());
         };
-        let full_at = account.full_at.max(now) + CLAIM_EVERY;
-        if full_at > now + CLAIM_EVERY * CLAIMS_AT_ONCE {
-            return Err(Refusal::TooOften);
-        }
-        account.full_at = full_at;
-        Ok(())
+        account
+            .claims
+            .take(now, CLAIMS_AT_ONCE, CLAIM_EVERY, Refusal::TooOften)
     }
 
     /// Notes a place that is taken, until it is given [`back`](Self::back).
@@ -173,11 +197,7 @@ impl Ledger {
         }
     }
 
-    fn account(
-        &mut self,
-        address: Address,
-        now: Instant,
-    ) -> Result<Option<&mut Account>, Refusal> {
+    fn account(&mut self, address: Address, now: Instant) -> Result<Option<&mut Account>, Refusal> {
         if address == Address::Exempt {
             return Ok(None);
         }
@@ -185,7 +205,7 @@ impl Ledger {
             return Err(Refusal::Full);
         }
         Ok(Some(self.accounts.entry(address).or_insert(Account {
-            full_at: now,
+            claims: Bucket::full(now),
             open: 0,
             waiting: 0,
             polls: None,

@@ -67,7 +67,11 @@ impl Slot {
 
     /// When something may be due.
     fn due(&self) -> Instant {
-        let heard = self.sides.iter().flatten().filter_map(|side| side.seat.as_ref());
+        let heard = self
+            .sides
+            .iter()
+            .flatten()
+            .filter_map(|side| side.seat.as_ref());
         let heard = heard.map(|seat| seat.heard);
         let asked = self.asked.map(|(_, asked)| asked);
         let silent = heard.chain(asked).min().map(|heard| heard + SILENCE);
@@ -126,7 +130,9 @@ impl Slots {
         ledger.claim(address, now)?;
         let found = self.names.get(&name).copied();
         let side = match found.and_then(|id| self.open.get(&id)) {
-            Some(slot) => (0..2).find(|side| slot.is_free(*side)).ok_or(Refusal::Taken)?,
+            Some(slot) => (0..2)
+                .find(|side| slot.is_free(*side))
+                .ok_or(Refusal::Taken)?,
             None => 0,
         };
         ledger.open(address, now)?;
@@ -179,7 +185,11 @@ impl Slots {
             Reader::Present
         };
         let [here, there] = &mut slot.sides;
-        let (here, there) = if side == 0 { (here, there) } else { (there, here) };
+        let (here, there) = if side == 0 {
+            (here, there)
+        } else {
+            (there, here)
+        };
         let seat = here.as_mut().and_then(|side| side.seat.as_mut());
         let seat = seat.ok_or(Refusal::Gone)?;
         seat.heard = now;

@@ -4,13 +4,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flexstore_core::wire::signal::{AnnouncerId, Event, MAX_MESSAGE_BYTES, Name};
 
 use super::inbox::{Fetched, Inbox};
-use super::ledger::{Address, Ledger, Reader};
+use super::ledger::{Address, Bucket, Ledger, Reader};
 use super::{Refusal, SILENCE, Token};
 
 /// The most topics at a time.
@@ -22,11 +22,16 @@ pub const MAX_ANNOUNCERS_PER_ADDRESS: usize = 16;
 /// The most messages and events that wait for an announcer. A message beyond is refused; an event
 /// beyond ends who has not fetched so many, since it would not know any more who is there.
 pub const MAX_TOPIC_INBOX: usize = 1024;
+/// Messages that an announcer may send at once: a few to each of the others.
+pub const MESSAGES_AT_ONCE: u32 = 256;
+/// After how long it may send one more.
+pub const MESSAGE_EVERY: Duration = Duration::from_millis(250);
 
 struct Announcer {
     token: Token,
     address: Address,
     heard: Instant,
+    sends: Bucket,
     inbox: Inbox,
 }
 
@@ -73,16 +78,14 @@ impl Topics {
             }
             return Err(refusal);
         }
-        let heard = now;
-        announcers.insert(
-            id,
-            Announcer {
-                token,
-                address,
-                heard,
-                inbox,
-            },
-        );
+        let announcer = Announcer {
+            token,
+            address,
+            heard: now,
+            sends: Bucket::full(now),
+            inbox,
+        };
+        announcers.insert(id, announcer);
         self.timers.push(Reverse((now + SILENCE, token)));
         self.seats.insert(token, (name.clone(), id));
         self.tell_others(&name, id, &Event::Came(id), ledger);
@@ -105,7 +108,8 @@ impl Topics {
         let announcers = self.topics.get_mut(name).ok_or(Refusal::Gone)?;
         let sender = announcers.get_mut(from).ok_or(Refusal::Gone)?;
         sender.heard = now;
-        let payer = sender.address;
+        let (sends, payer) = (&mut sender.sends, sender.address);
+        sends.take(now, MESSAGES_AT_ONCE, MESSAGE_EVERY, Refusal::TooOften)?;
         let receiver = announcers.get_mut(&to).ok_or(Refusal::Nobody)?;
         if receiver.inbox.len() >= MAX_TOPIC_INBOX / 2 {
             return Err(Refusal::Full);

@@ -38,7 +38,6 @@ pub const CURSOR_HEADER: &str = "flexstore-cursor";
 ///
 /// let name: Name = "tea at 5/6".parse()?;
 /// assert_eq!(name.segment(), "tea%20at%205%2F6");
-/// assert_eq!(Name::from_segment("tea%20at%205%2F6"), Ok(name));
 /// assert!("..".parse::<Name>().is_err());
 /// # Ok::<(), flexstore_core::wire::signal::BadName>(())
 /// ```
@@ -62,32 +61,7 @@ impl FromStr for Name {
 }
 
 impl Name {
-    /// From a segment of a path, percent-encoded where it must be (RFC 3986, section 2.1).
-    ///
-    /// # Errors
-    /// [`BadName`].
-    pub fn from_segment(segment: &str) -> Result<Self, BadName> {
-        if segment.len() > 3 * MAX_NAME_BYTES {
-            return Err(BadName);
-        }
-        let mut text = Vec::with_capacity(segment.len());
-        let mut rest = segment.as_bytes();
-        while let Some((&byte, after)) = rest.split_first() {
-            rest = after;
-            text.push(match byte {
-                b'%' => {
-                    let (&pair, after) = rest.split_first_chunk().ok_or(BadName)?;
-                    rest = after;
-                    unhex(pair).ok_or(BadName)?
-                }
-                b'/' | b'?' | b'#' => return Err(BadName),
-                byte => byte,
-            });
-        }
-        std::str::from_utf8(&text).map_err(|_| BadName)?.parse()
-    }
-
-    /// As a segment of a path.
+    /// As a segment of a path, percent-encoded where it must be (RFC 3986, section 2.1).
     #[must_use]
     pub fn segment(&self) -> String {
         let mut segment = String::new();
@@ -113,11 +87,6 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn unhex([high, low]: [u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
 /// An announcer at a topic, as the relay names it: random, and of no meaning elsewhere.

@@ -18,30 +18,7 @@ fn names_up_to_the_limit_and_past_it() {
     }
 }
 
-#[test]
-fn segments_that_name_nothing() {
-    let long = "%41".repeat(MAX_NAME_BYTES + 1);
-    let bad = [
-        "", "%", "%4", "%zz", "%00", "%2e%2E", "a/b", "a?b", "%ff", "%+1", &long,
-    ];
-    for bad in bad {
-        assert_eq!(Name::from_segment(bad), Err(BadName), "{bad:?}");
-    }
-    // Encoded where it need not be, it is the same name.
-    assert_eq!(Name::from_segment("%61b"), "ab".parse());
-    assert!(Name::from_segment(&"%41".repeat(MAX_NAME_BYTES)).is_ok());
-}
-
 proptest! {
-    #[test]
-    fn a_name_comes_back_from_its_segment(text in "\\PC{1,64}") {
-        if let Ok(name) = text.parse::<Name>() {
-            let segment = name.segment();
-            prop_assert!(segment.is_ascii() && !segment.contains(['/', '?', '#', ' ']));
-            prop_assert_eq!(Name::from_segment(&segment), Ok(name));
-        }
-    }
-
     #[test]
     fn any_bytes_decode_or_do_not(bytes: Vec<u8>) {
         let bytes = Bytes::from(bytes);
