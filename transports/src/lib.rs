@@ -3,7 +3,7 @@
 //!
 //! | service | transport |
 //! |---|---|
-//! | `ws://host:port/flexstore` | [`websocket`] |
+//! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
 //!
 //! Connecting again after a link ended is the peer's, which knows whether it still wants one.
 //!
@@ -19,28 +19,46 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod tls;
 pub mod websocket;
 
 use flexstore_core::link::{DialError, Dialer, Dialing};
 
+use self::tls::{Trust, TrustError};
+
 /// The dialer for every transport of this crate. An app hands it to its peer.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Transports;
+pub struct Transports {
+    trust: Trust,
+}
 
 impl Transports {
     /// With the defaults of every transport.
     #[must_use]
-    pub const fn new() -> Self {
-        Self
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Believes these certificates too, in the form of PEM: of an authority of one's own, or of a
+    /// relay that signed its own.
+    ///
+    /// # Errors
+    /// [`TrustError`] if there is none, or one that cannot be a root.
+    pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
+        self.trust = self.trust.add(pem)?;
+        Ok(self)
     }
 }
 
 impl Dialer for Transports {
     fn dial(&self, service: &str) -> Dialing {
         let service = service.to_owned();
+        let trust = self.trust.clone();
         match service.split_once(':').map(|(scheme, _)| scheme) {
-            Some("ws") => Box::pin(async move { websocket::connect(&service).await }),
+            Some("ws" | "wss") => {
+                Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
+            }
             _ => Box::pin(std::future::ready(Err(DialError::UnknownService))),
         }
     }

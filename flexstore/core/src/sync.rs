@@ -21,6 +21,7 @@ pub mod reconcile;
 mod replica;
 mod session;
 mod settings;
+mod twins;
 mod writing;
 
 pub use event::{AskId, Input, Origin, Output, Ticket, Transfer, Update};

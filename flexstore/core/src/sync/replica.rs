@@ -72,8 +72,8 @@ pub struct Replica {
     pub(super) authority: Authority,
     pub(super) judging: Judging,
     index: Index,
-    settings: Settings,
-    sessions: BTreeMap<SessionId, Session>,
+    pub(super) settings: Settings,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) work: Work,
     /// Sessions that may have something to send.
     dirty: BTreeSet<SessionId>,
@@ -190,6 +190,7 @@ impl Replica {
                     self.with_session(session, |session, cx| session.handle(message, now, cx));
                     self.dirty.insert(session);
                     self.limit_filters(session);
+                    self.part_twins(session);
                 }
             },
             Input::Disconnected(session) => self.drop_session(session),
@@ -716,7 +717,7 @@ impl Replica {
         }
     }
 
-    fn close(&mut self, id: SessionId, reason: CloseReason) {
+    pub(super) fn close(&mut self, id: SessionId, reason: CloseReason) {
         self.drop_session(id);
         self.outputs.push_back(Output::Close {
             session: id,
