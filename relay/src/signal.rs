@@ -84,6 +84,16 @@ fn draw<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Whether a message was taken before: whoever does not know whether it was may number its
+/// messages, from 0, and send the last again.
+fn is_repeated(number: Option<u64>, taken: u64) -> Result<bool, Refusal> {
+    match number {
+        Some(number) if number > taken => Err(Refusal::Number),
+        Some(number) => Ok(number < taken),
+        None => Ok(false),
+    }
+}
+
 /// Why the service does not do what is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
@@ -105,6 +115,8 @@ enum Refusal {
     Spent,
     #[error("no such cursor")]
     Cursor,
+    #[error("messages before this one are missing")]
+    Number,
     #[error("the relay is stopping")]
     Stopping,
 }

@@ -59,7 +59,7 @@ impl Seat {
             loop {
                 match self
                     .signal
-                    .send(self.place, self.token, frame.clone())
+                    .send(self.place, self.token, frame.clone(), None)
                     .await
                 {
                     // Nothing more is taken meanwhile, so whoever sends waits too.

@@ -83,12 +83,17 @@ impl Signal {
         place: Place,
         token: Token,
         frame: Bytes,
+        number: Option<u64>,
     ) -> Result<(), Refusal> {
         self.ask(move |all, now| match place {
-            Place::Slot => all.slots.send(token, frame, now, &mut all.ledger),
+            Place::Slot => {
+                let ledger = &mut all.ledger;
+                all.slots.send(token, frame, number, now, ledger)
+            }
             Place::Topic => {
                 let (to, message) = addressed(&frame).map_err(|_| Refusal::Nobody)?;
-                all.topics.send(token, to, message, now, &mut all.ledger)
+                let ledger = &mut all.ledger;
+                all.topics.send(token, to, message, number, now, ledger)
             }
         })
         .await

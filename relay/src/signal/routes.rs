@@ -3,7 +3,7 @@
 //! | request | does |
 //! |---|---|
 //! | `POST slot` | gives a free name: 201, its path in `Location` |
-//! | `POST slot/NAME`, `POST topic/NAME` | without a seat takes one: 201, and the seat in `flexstore-seat`; a body is its first message. With it, sends the body: 204 |
+//! | `POST slot/NAME`, `POST topic/NAME` | without a seat takes one: 201, and the seat in `flexstore-seat`; a body is its first message. With it, sends the body, the Nth if `?number=N` (from 0) says so: 204 |
 //! | `GET slot/NAME?cursor=N`, `GET topic/NAME?cursor=N` | what came, packed, and the next cursor in `flexstore-cursor`; 204 if nothing did for a while; 410 once the other left |
 //! | `DELETE slot/NAME`, `DELETE topic/NAME` | leaves |
 //! | the same with an upgrade to WebSocket | a seat for as long as that is open |
@@ -113,8 +113,9 @@ impl Signal {
             Method::GET => self.long_poll(place, address, &asked).await,
             Method::POST => match token(&asked)? {
                 Some(token) => {
+                    let number = number(&asked, "number", Refusal::Number)?;
                     let body = asked.body(around.room, place.most()).await?;
-                    self.send(place, token, body.bytes).await?;
+                    self.send(place, token, body.bytes, number).await?;
                     Ok(empty(StatusCode::NO_CONTENT))
                 }
                 None => self.enter(place, name, address, asked, around.room).await,
@@ -147,7 +148,7 @@ impl Signal {
         let first = asked.body(room, place.most()).await?.bytes;
         let token = self.claim(place, name, address).await?;
         if !first.is_empty()
-            && let Err(refusal) = self.send(place, token, first).await
+            && let Err(refusal) = self.send(place, token, first, None).await
         {
             self.leave(place, token);
             return Err(refusal.into());
@@ -165,7 +166,7 @@ impl Signal {
         asked: &Asked,
     ) -> Result<Answer, Problem> {
         let token = token(asked)?.ok_or_else(no_seat)?;
-        let cursor = cursor(asked)?;
+        let cursor = number(asked, "cursor", Refusal::Cursor)?.unwrap_or(0);
         let _leave = self.poll(address).await?;
         let until = Instant::now() + POLL_TIME;
         loop {
@@ -207,12 +208,12 @@ fn no_seat() -> Problem {
     Problem::bad_request("this needs the header flexstore-seat")
 }
 
-fn cursor(asked: &Asked) -> Result<u64, Problem> {
+/// A parameter of the query.
+fn number(asked: &Asked, name: &str, refusal: Refusal) -> Result<Option<u64>, Problem> {
     let query = asked.query()?;
-    let cursor = query.into_iter().find(|(name, _)| name == "cursor");
-    cursor.map_or(Ok(0), |(_, cursor)| {
-        cursor.parse().map_err(|_| Refusal::Cursor.into())
-    })
+    let found = query.into_iter().find(|(found, _)| found == name);
+    let number = found.map(|(_, text)| text.parse().map_err(|_| refusal.into()));
+    number.transpose()
 }
 
 async fn signals(asked: Asked, room: &Room, role: Role) -> Result<Bytes, Problem> {
@@ -245,6 +246,7 @@ impl From<Refusal> for Problem {
             Refusal::TooLong => Self::too_long(MAX_MESSAGE_BYTES),
             Refusal::Spent => problem(StatusCode::FORBIDDEN, "spent"),
             Refusal::Cursor => problem(StatusCode::BAD_REQUEST, "cursor"),
+            Refusal::Number => problem(StatusCode::BAD_REQUEST, "number"),
             Refusal::Stopping => Self::overloaded(),
         };
         problem.detail(refusal.to_string())

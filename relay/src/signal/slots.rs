@@ -11,14 +11,14 @@ use flexstore_core::wire::signal::{MAX_MESSAGE_BYTES, Name};
 
 use super::inbox::{Fetched, Inbox};
 use super::ledger::{Address, Ledger, Reader};
-use super::{Refusal, SILENCE, Token};
+use super::{Refusal, SILENCE, Token, is_repeated};
 
 /// The most slots that are open at a time.
 pub const MAX_SLOTS: usize = 1 << 20;
 /// How long a slot is kept from the first claim of it.
 pub const SLOT_LIFETIME: Duration = Duration::from_secs(600);
 /// The most messages that one seat may send.
-pub const MAX_SLOT_MESSAGES: u32 = 80;
+pub const MAX_SLOT_MESSAGES: u64 = 80;
 /// The most bytes that one seat may send.
 pub const MAX_SLOT_BYTES: usize = 256 << 10;
 
@@ -52,7 +52,7 @@ struct Seat {
     token: Token,
     address: Address,
     heard: Instant,
-    messages: u32,
+    messages: u64,
     bytes: usize,
 }
 
@@ -168,6 +168,7 @@ impl Slots {
         &mut self,
         token: Token,
         message: Bytes,
+        number: Option<u64>,
         now: Instant,
         ledger: &mut Ledger,
     ) -> Result<(), Refusal> {
@@ -193,6 +194,9 @@ impl Slots {
         let seat = here.as_mut().and_then(|side| side.seat.as_mut());
         let seat = seat.ok_or(Refusal::Gone)?;
         seat.heard = now;
+        if is_repeated(number, seat.messages)? {
+            return Ok(());
+        }
         let len = message.len();
         if seat.messages >= MAX_SLOT_MESSAGES || seat.bytes + len > MAX_SLOT_BYTES {
             return Err(Refusal::Spent);

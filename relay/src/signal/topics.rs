@@ -11,7 +11,7 @@ use flexstore_core::wire::signal::{AnnouncerId, Event, MAX_MESSAGE_BYTES, Name};
 
 use super::inbox::{Fetched, Inbox};
 use super::ledger::{Address, Bucket, Ledger, Reader};
-use super::{Refusal, SILENCE, Token};
+use super::{Refusal, SILENCE, Token, is_repeated};
 
 /// The most topics at a time.
 pub const MAX_TOPICS: usize = 1 << 14;
@@ -32,6 +32,7 @@ struct Announcer {
     address: Address,
     heard: Instant,
     sends: Bucket,
+    sent: u64,
     inbox: Inbox,
 }
 
@@ -83,6 +84,7 @@ impl Topics {
             address,
             heard: now,
             sends: Bucket::full(now),
+            sent: 0,
             inbox,
         };
         announcers.insert(id, announcer);
@@ -98,6 +100,7 @@ impl Topics {
         token: Token,
         to: AnnouncerId,
         message: Bytes,
+        number: Option<u64>,
         now: Instant,
         ledger: &mut Ledger,
     ) -> Result<(), Refusal> {
@@ -106,18 +109,31 @@ impl Topics {
         }
         let (name, from) = self.seats.get(&token).ok_or(Refusal::Gone)?;
         let announcers = self.topics.get_mut(name).ok_or(Refusal::Gone)?;
+        let is_there = announcers.contains_key(&to);
         let sender = announcers.get_mut(from).ok_or(Refusal::Gone)?;
         sender.heard = now;
-        let (sends, payer) = (&mut sender.sends, sender.address);
+        if is_repeated(number, sender.sent)? {
+            return Ok(());
+        }
+        let sends = &mut sender.sends;
         sends.take(now, MESSAGES_AT_ONCE, MESSAGE_EVERY, Refusal::TooOften)?;
+        if !is_there {
+            // It is done with all the same.
+            sender.sent += 1;
+            return Err(Refusal::Nobody);
+        }
+        let (payer, from) = (sender.address, *from);
         let receiver = announcers.get_mut(&to).ok_or(Refusal::Nobody)?;
         if receiver.inbox.len() >= MAX_TOPIC_INBOX / 2 {
             return Err(Refusal::Full);
         }
-        let from = *from;
         let event = Event::Message { from, message };
         let inbox = &mut receiver.inbox;
-        inbox.put(event.encode(), payer, Reader::Present, ledger)
+        inbox.put(event.encode(), payer, Reader::Present, ledger)?;
+        if let Some(sender) = announcers.get_mut(&from) {
+            sender.sent += 1;
+        }
+        Ok(())
     }
 
     /// The events after a cursor.
