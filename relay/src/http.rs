@@ -29,6 +29,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+pub(crate) use self::answer::{Answer, Problem, empty, json, whole};
+pub(crate) use self::request::{Asked, Room};
+pub(crate) use self::websocket::{is_wanted as is_upgrade, upgrade};
+
 pub use self::door::{
     HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, TLS_TIMEOUT,
 };
@@ -90,7 +94,7 @@ pub async fn serve(
     }
     let stall = config.stall();
     let max_connections = config.max_connections;
-    let services = Services::new(hub, config.origins, stopping.clone());
+    let services = Services::new(hub, &config, stopping.clone());
     let door = Door::new(services, acceptor, stall, stopping);
     let mut server = Server::new(listener, max_connections, door);
     tokio::select! {

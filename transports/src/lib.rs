@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
 //!
+//! [`signal`] makes links through a relay that only forwards, by which two find each other.
+//!
 //! Connecting again after a link ended is the peer's, which knows whether it still wants one.
 //!
 //! ```
@@ -19,6 +21,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod signal;
 pub mod tls;
 pub mod websocket;
 

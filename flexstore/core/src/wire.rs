@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+pub mod signal;
 
 use bytes::Bytes;
 pub use decode::DecodeError;

@@ -1,6 +1,7 @@
 //! Which request goes where.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -10,24 +11,39 @@ use super::answer::{Answer, Problem, whole};
 use super::origin;
 use super::request::{Asked, Room};
 use super::websocket;
+use crate::Config;
+use crate::config::Service;
 use crate::hub::Hub;
+use crate::proxy::{self, Network};
 use crate::rest;
+use crate::signal::{Around, Signal};
 
 /// What the handlers share.
 pub(crate) struct Services {
     pub(crate) hub: Hub,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
+    signal: Option<Signal>,
     origins: Vec<String>,
+    trusted_proxies: Vec<Network>,
+    serves_hub: bool,
+    stall: Duration,
 }
 
 impl Services {
-    pub(super) fn new(hub: Hub, origins: Vec<String>, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(hub: Hub, config: &Config, stopping: watch::Receiver<bool>) -> Self {
+        let signal = config
+            .serves(Service::Signal)
+            .then(|| Signal::start(config.signal.exempt_loopback));
         Self {
             hub,
             room: Room::new(),
             stopping,
-            origins,
+            signal,
+            origins: config.origins.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            serves_hub: config.serves(Service::Hub),
+            stall: config.stall(),
         }
     }
 
@@ -59,6 +75,10 @@ impl Services {
         match (&segments[..], method) {
             (["healthz"], Method::GET | Method::HEAD) => Ok(healthy()),
             (["healthz"], _) => Err(Problem::method("GET, HEAD")),
+            (["flexstore", "slot" | "topic" | "signal", ..], _) => {
+                self.rendezvous(&segments[1..], asked).await
+            }
+            (["flexstore", ..], _) if !self.serves_hub => Err(Problem::not_found()),
             (["flexstore"], Method::GET) => self.link(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
             (["flexstore", kind, collection, tag], _) => {
@@ -68,6 +88,18 @@ impl Services {
             }
             _ => Err(Problem::not_found()),
         }
+    }
+
+    async fn rendezvous(&self, path: &[&str], asked: Asked) -> Result<Answer, Problem> {
+        let signal = self.signal.as_ref().ok_or_else(Problem::not_found)?;
+        let connected = asked.address.ip();
+        let around = Around {
+            client: proxy::client(&self.trusted_proxies, connected, asked.headers()),
+            room: &self.room,
+            stall: self.stall,
+            stopping: self.stopping.clone(),
+        };
+        signal.handle(path, asked, around).await
     }
 
     /// A native link over WebSocket.
