@@ -19,6 +19,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod rendezvous;
+pub mod webrtc;
 pub mod websocket;
 
 use flexstore_core::link::{DialError, Dialer, Dialing};
