@@ -21,8 +21,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod rendezvous;
 pub mod signal;
 pub mod tls;
+pub mod webrtc;
 pub mod websocket;
 
 use flexstore_core::link::{DialError, Dialer, Dialing};
