@@ -37,11 +37,8 @@ pub use self::door::{
     HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, TLS_TIMEOUT,
 };
 pub use self::request::{BODY_RATE, BODY_TIMEOUT, MAX_BODY_BYTES_IN_ALL};
-pub use self::tls::{CERTIFICATE_FILE, TlsError};
-
-pub(crate) use self::answer::{Answer, Problem, empty, json, whole};
-pub(crate) use self::request::Asked;
 pub(crate) use self::route::Services;
+pub use self::tls::{CERTIFICATE_FILE, TlsError};
 
 use self::accept::Server;
 use self::door::Door;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use flexstore_core::link::{Backoff, DialError, Dialer};
+use flexstore_core::link::{Backoff, DialError, Dialer, shown};
 use flexstore_transports::Transports;
 use getrandom::SysRng;
 use getrandom::rand_core::TryRng as _;
@@ -32,7 +32,7 @@ pub(crate) async fn follow(
         };
         match dialled {
             Ok(link) => {
-                tracing::info!(peer = %service, "joined");
+                tracing::info!(peer = shown(&service), "joined");
                 told = None;
                 let began = Instant::now();
                 hub.clone().serve(link, stopping.clone()).await;
@@ -40,7 +40,7 @@ pub(crate) async fn follow(
             }
             // Once for each kind of trouble, however long it lasts.
             Err(error) if told.as_ref() != Some(&error) => {
-                tracing::warn!(peer = %service, %error, "cannot be joined");
+                tracing::warn!(peer = shown(&service), %error, "cannot be joined");
                 told = Some(error);
             }
             Err(_) => {}

@@ -4,6 +4,7 @@
 //! | service | transport |
 //! |---|---|
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
+//! | `rendezvous:wss://host/flexstore?name=NAME#KEY` | [`webrtc`], to whoever has the same [`rendezvous`] |
 //!
 //! [`signal`] makes links through a relay that only forwards, by which two find each other.
 //!
@@ -36,6 +37,7 @@ use self::tls::{Trust, TrustError};
 #[non_exhaustive]
 pub struct Transports {
     trust: Trust,
+    webrtc: webrtc::Settings,
 }
 
 impl Transports {
@@ -54,6 +56,13 @@ impl Transports {
         self.trust = self.trust.add(pem)?;
         Ok(self)
     }
+
+    /// How peers reach each other over WebRTC.
+    #[must_use]
+    pub fn webrtc(mut self, settings: webrtc::Settings) -> Self {
+        self.webrtc = settings;
+        self
+    }
 }
 
 impl Dialer for Transports {
@@ -63,6 +72,14 @@ impl Dialer for Transports {
         match service.split_once(':').map(|(scheme, _)| scheme) {
             Some("ws" | "wss") => {
                 Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
+            }
+            Some("rendezvous") => {
+                let settings = self.webrtc.clone();
+                Box::pin(async move {
+                    let place = rendezvous::Place::parse(&service);
+                    let place = place.ok_or(DialError::UnknownService)?;
+                    place.dial(&trust, &settings).await
+                })
             }
             _ => Box::pin(std::future::ready(Err(DialError::UnknownService))),
         }

@@ -68,6 +68,18 @@ pub struct Link {
     pub protocol: Protocol,
 }
 
+/// What of a service string may be shown and logged: what follows a `#` is a key.
+///
+/// ```
+/// let service = "rendezvous:wss://relay.example/flexstore?name=tea#K3y";
+/// let shown = flexstore_core::link::shown(service);
+/// assert_eq!(shown, "rendezvous:wss://relay.example/flexstore?name=tea");
+/// ```
+#[must_use]
+pub fn shown(service: &str) -> &str {
+    service.split('#').next().unwrap_or_default()
+}
+
 /// Why no link could be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

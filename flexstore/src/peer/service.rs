@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flexstore_core::CollectionId;
-use flexstore_core::link::{Backoff, DialError, Dialer, Link, Side};
+use flexstore_core::link::{self, Backoff, DialError, Dialer, Link, Side};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -219,7 +219,8 @@ impl Task {
                 frame = incoming.next() => {
                     let Some(Ok(frame)) = frame else { break };
                     if let Err(violation) = line.route(&frame, &self.collections).await {
-                        tracing::warn!(service = %self.service, %violation, "closing the link");
+                        let service = link::shown(&self.service);
+                        tracing::warn!(service, %violation, "closing the link");
                         line.complain(violation.reason());
                         break;
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flexstore_core::Verified;
 use flexstore_core::storage::StorageError;
-use flexstore_core::sync::{Placed, SessionId, Ticket};
+use flexstore_core::sync::{Placed, Ticket};
 use flexstore_core::wire::{CloseReason, RefusalReason};
 use tokio::sync::oneshot;
 

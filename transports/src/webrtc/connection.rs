@@ -157,9 +157,15 @@ impl Connection {
     }
 
     /// What to tell the other side after its offer.
-    pub(super) async fn answer(&mut self, offer: &Description) -> Result<Description, ConnectError> {
+    pub(super) async fn answer(
+        &mut self,
+        offer: &Description,
+    ) -> Result<Description, ConnectError> {
         let sdp = RTCSessionDescription::offer(offer.sdp()).map_err(setup)?;
-        self.peer()?.set_remote_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_remote_description(sdp)
+            .await
+            .map_err(setup)?;
         let answer = self.peer()?.create_answer(None).await.map_err(setup)?;
         let answer = self.describe(answer, Role::Answer).await?;
         self.candidates(offer).await?;
@@ -169,7 +175,10 @@ impl Connection {
     /// Takes the other side's answer.
     pub(super) async fn accept(&mut self, answer: &Description) -> Result<(), ConnectError> {
         let sdp = RTCSessionDescription::answer(answer.sdp()).map_err(setup)?;
-        self.peer()?.set_remote_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_remote_description(sdp)
+            .await
+            .map_err(setup)?;
         self.candidates(answer).await
     }
 
@@ -192,7 +201,10 @@ impl Connection {
         sdp: RTCSessionDescription,
         role: Role,
     ) -> Result<Description, ConnectError> {
-        self.peer()?.set_local_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_local_description(sdp)
+            .await
+            .map_err(setup)?;
         // Servers that do not answer cost this long, and no more.
         let gathered = self.gathered.wait_for(|gathered| *gathered);
         let _ = tokio::time::timeout(GATHERING, gathered).await;
@@ -225,7 +237,11 @@ impl Connection {
 
     /// SHA-256 of the certificate that the other side showed.
     async fn certificate(&self) -> Option<[u8; 32]> {
-        let report = self.peer.as_ref()?.get_stats(Instant::now(), StatsSelector::None).await;
+        let report = self
+            .peer
+            .as_ref()?
+            .get_stats(Instant::now(), StatsSelector::None)
+            .await;
         let remote = report.iter().find_map(|entry| match entry {
             RTCStatsReportEntry::Transport(transport) => Some(&transport.remote_certificate_id),
             _ => None,
@@ -284,18 +300,26 @@ fn servers(settings: &Settings) -> Vec<RTCIceServer> {
         urls: vec![url.to_string()],
         ..RTCIceServer::default()
     });
-    let turn = settings.turn.iter().map(|Turn { url, user, password }| RTCIceServer {
-        urls: vec![url.to_string()],
-        username: user.to_string(),
-        credential: password.to_string(),
-    });
+    let turn = settings.turn.iter().map(
+        |Turn {
+             url,
+             user,
+             password,
+         }| RTCIceServer {
+            urls: vec![url.to_string()],
+            username: user.to_string(),
+            credential: password.to_string(),
+        },
+    );
     stun.chain(turn).collect()
 }
 
 /// For the crate, a wildcard is every interface but the loopback.
 fn sockets(addresses: &[IpAddr]) -> Vec<String> {
     if addresses.is_empty() {
-        return ["0.0.0.0:0", "[::]:0", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        return ["0.0.0.0:0", "[::]:0", "127.0.0.1:0"]
+            .map(str::to_owned)
+            .to_vec();
     }
     let socket = |ip: &IpAddr| std::net::SocketAddr::new(*ip, 0).to_string();
     addresses.iter().map(socket).collect()

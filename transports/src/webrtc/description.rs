@@ -188,7 +188,8 @@ fn set<T: PartialEq>(slot: &mut Option<T>, value: T) -> Result<(), SignalError> 
 
 /// Characters that mean nothing else in an SDP: those of ICE, and what names of sections use.
 fn word(value: &str, least: usize, most: usize) -> Result<Box<str>, SignalError> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let known =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
     if (least..=most).contains(&value.len()) && value.bytes().all(known) {
         Ok(value.into())
     } else {

@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 pub fn pair() -> (Link, Link) {
     let (a, from_a) = mpsc::channel(8);
     let (b, from_b) = mpsc::channel(8);
-    (end(a, from_b, Side::Dialled), end(b, from_a, Side::Accepted))
+    (
+        end(a, from_b, Side::Dialled),
+        end(b, from_a, Side::Accepted),
+    )
 }
 
 fn end(to: mpsc::Sender<Bytes>, from: mpsc::Receiver<Bytes>, side: Side) -> Link {
