@@ -7,6 +7,7 @@
 //            an array of signals                       by hand: an offer, which we answer
 
 const LAST_CANDIDATE = 2000; // ms after the first one
+const FIRST_CANDIDATE = 500; // ms for it to come after an end that came too early
 const LATER = 100; // ms from connected to further channels to a relay
 const FIRST_ID = 125; // of negotiated channels; the first channel counts, but is opened in-band
 
@@ -143,11 +144,13 @@ export function gather(peer, description) {
     let timer;
     const done = () => { clearTimeout(timer); resolve(signals); };
     peer.onicecandidate = ({ candidate }) => {
+      // libwebrtc sometimes says that it is complete before it begins.
+      if (!candidate && signals.length === 1) { timer ??= setTimeout(done, FIRST_CANDIDATE); return undefined; }
       if (!candidate) return done();
       if (!candidate.candidate) return undefined;
       const { candidate: line, sdpMid, sdpMLineIndex, usernameFragment } = candidate;
       signals.push(['icecandidate', { candidate: line, sdpMid, sdpMLineIndex, usernameFragment }]);
-      timer ??= setTimeout(done, LAST_CANDIDATE);
+      if (signals.length === 2) { clearTimeout(timer); timer = setTimeout(done, LAST_CANDIDATE); }
     };
     peer.setLocalDescription(description).catch(reject);
   });
