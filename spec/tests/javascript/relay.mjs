@@ -43,10 +43,7 @@ export class Relay {
 
   async serve(request, response) {
     const [, , first, ...rest] = request.url.split('/').map(decodeURIComponent);
-    response.setHeader('Access-Control-Allow-Origin', '*');
-    response.setHeader('Access-Control-Allow-Headers', 'Content-Type');
     const answer = (status, value) => { response.writeHead(status).end(JSON.stringify(value)); };
-    if (request.method === 'OPTIONS') return answer(200, {});
     try {
       let body = '';
       for await (const chunk of request) body += chunk;

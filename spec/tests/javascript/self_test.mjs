@@ -1,5 +1,6 @@
-// The JavaScript client against itself and against what the original left: node self_test.mjs
-// with FLEXSTORE_NPM and, for the vectors, FLEXSTORE_VECTORS set.
+// The JavaScript client against itself and against what the original left: node self_test.mjs [page [page]]
+// with FLEXSTORE_NPM and, for the vectors, FLEXSTORE_VECTORS set. With `page` the one client, or both,
+// are in headless Chromium.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -19,17 +20,19 @@ const relay = new Relay();
 const clients = [];
 let ann, ben, team, service;
 
-async function client() {
-  const made = new Driver();
+async function client(page) {
+  const made = new Driver(page ? 'browser.mjs' : 'client.mjs');
   clients.push(made);
   made.author = (await made.ask('createAuthor')).author;
+  made.service = page ? await made.ask('behind', { service }) : service;
   return made;
 }
 
 // The two share a team, whose records they have from each other by hand-carried signals.
 before(async () => {
   service = await relay.listen();
-  [ann, ben] = await Promise.all([client(), client()]);
+  const [, , first, second] = process.argv;
+  [ann, ben] = await Promise.all([client(second), client(first)]);
   await meet('keys', CREDENTIALS);
   team = await ann.ask('createTeam', { members: [ann.author, ben.author] });
   for (const each of [ann, ben]) {
@@ -201,6 +204,7 @@ test('by hand: all kinds, plain and sealed, live, in fragments, and again nothin
 
 test('through a relay: live, a fork that an owner merges, rendezvous in both orders', async () => {
   for (const who of [ann, ben]) {
+    const { service } = who;
     await who.ask('credentials', { service });
     for (const type of KINDS) await who.ask('open', { ...notes(type), service });
     for (const type of KINDS) await who.ask('synchronized', { ...notes(type), service });
@@ -214,10 +218,11 @@ test('through a relay: live, a fork that an owner merges, rendezvous in both ord
   const item = { ...notes(VERSIONED), tag: 'forked', owner: team, encryption: team };
   await ann.ask('store', { ...item, data: 'base' });
   await shows(ben, VERSIONED, 'forked', 'base');
-  for (const who of [ann, ben]) await who.ask('disconnect', { service });
+  for (const who of [ann, ben]) await who.ask('disconnect', { service: who.service });
   await ann.ask('store', { ...item, data: 'of Ann' });
   await ben.ask('store', { ...item, data: 'of Ben' });
   for (const who of [ann, ben]) {
+    const { service } = who;
     await who.ask('credentials', { service });
     await who.ask('open', { ...notes(VERSIONED), service });
     await who.ask('synchronized', { ...notes(VERSIONED), service });
@@ -226,10 +231,10 @@ test('through a relay: live, a fork that an owner merges, rendezvous in both ord
   await ben.until('merged', async () => (await versions()).heads.length === 1);
   assert.deepEqual((await versions()).chain.length, 3);
   await shows(ben, VERSIONED, 'forked', 'of Ben');
-  for (const who of [ann, ben]) await who.ask('disconnect', { service });
+  for (const who of [ann, ben]) await who.ask('disconnect', { service: who.service });
 
   for (const [name, [one, other]] of Object.entries({ early: ['answer', 'offer'], late: ['offer', 'answer'] })) {
-    const join = (who, seeks) => who.ask('open', { ...notes(MUTABLE), service: `${service}/signal/${seeks}/${name}` });
+    const join = (who, seeks) => who.ask('open', { ...notes(MUTABLE), service: `${who.service}/signal/${seeks}/${name}` });
     const first = join(ann, one);
     await new Promise((resolve) => { setTimeout(resolve, 300); });
     await Promise.all([first, join(ben, other)]);
@@ -239,7 +244,7 @@ test('through a relay: live, a fork that an owner merges, rendezvous in both ord
 });
 
 test('versions that do not meet close the channel', async () => {
-  await ann.ask('open', { type: MUTABLE, name: 'old', service, versions: [15, 16] });
+  await ann.ask('open', { type: MUTABLE, name: 'old', service: ann.service, versions: [15, 16] });
   const version = (each) => each.event === 'version' && each.collection === `${MUTABLE}/old`;
   await ann.until('no version', () => ann.events.find(version)?.version === 0);
   const closed = (each) => each.event === 'closed' && each.collection === `${MUTABLE}/old`;
