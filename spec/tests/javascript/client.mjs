@@ -37,6 +37,7 @@
 //   offer            label, collections          signals by hand: [[type, name], ...] in the same order
 //   accept           label, collections, signals    on both sides; answers signals
 //   complete         label, signals
+//   echo             service, texts              what the echo route sends back
 //
 // Reports
 //   messages         report: none|brief|full     an event for every message sent and received

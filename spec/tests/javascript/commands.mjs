@@ -1,9 +1,10 @@
 // What a test may ask of a client, in node and in a page alike. The list stands in client.mjs.
 import { RTCPeerConnection, Security } from './environment.mjs';
 import { ImmutableCollection, MutableCollection } from './collections.mjs';
-import { Connection } from './connection.mjs';
+import { Connection, pause } from './connection.mjs';
 import { Credentials } from './credentials.mjs';
 import { hostile } from './hostile.mjs';
+import { Raw } from './raw.mjs';
 import { Synchronizer } from './synchronizer.mjs';
 import { VersionedCollection } from './versioned.mjs';
 
@@ -192,6 +193,16 @@ const commands = {
   offer: (client, request) => byHand(client, request, `signals:${request.label}`),
   accept: (client, request) => byHand(client, request, request.signals),
   async complete({ connections }, { label, signals }) { await connections.get(label).apply(signals); },
+
+  // The echo route: what comes back of these texts.
+  async echo(client, { service, texts }) {
+    const made = new Raw('echo');
+    await made.connect(`${service}/requestDataChannel/test/echo/${crypto.randomUUID()}`);
+    await made.send(texts);
+    for (const end = Date.now() + 10000; made.count < texts.length && Date.now() < end;) await pause(20);
+    made.peer.close();
+    return made.texts;
+  },
 
   // Reports
   messages(client, { report }) { client.messages = report; },

@@ -11,7 +11,7 @@ const FIRST_CANDIDATE = 500; // ms for it to come after an end that came too ear
 const LATER = 100; // ms from connected to further channels to a relay
 const FIRST_ID = 125; // of negotiated channels; the first channel counts, but is opened in-band
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 async function request(url, body) {
   const init = body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
@@ -127,12 +127,14 @@ export class Connection {
     return gather(this.peer, await this.peer.createAnswer());
   }
 
-  // In order.
-  async apply(signals) {
-    for (const [event, data] of signals) {
-      if (event === 'icecandidate') await this.peer.addIceCandidate(data);
-      else await this.peer.setRemoteDescription(data);
-    }
+  apply(signals) { return apply(this.peer, signals); }
+}
+
+// In order.
+export async function apply(peer, signals) {
+  for (const [event, data] of signals) {
+    if (event === 'icecandidate') await peer.addIceCandidate(data);
+    else await peer.setRemoteDescription(data);
   }
 }
 

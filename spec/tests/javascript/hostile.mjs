@@ -10,65 +10,10 @@
 //   post            url, size | json | text  any body; {status, text}; size: an array of signals that long
 //   candidates      service, label, count    an offer whose SDP and signals name so many candidates; {status}
 //   crowd           service, label, count    so many connections at once; how many opened
+//   crowdSend        message | text, times      by each of them; how many it could
 //   busy            ms                       does nothing else for so long
-import { RTCPeerConnection } from './environment.mjs';
 import { gather } from './connection.mjs';
-
-const FULL = 1 << 20; // bytes in the buffer from which we wait
-const SHOWN = 100;
-
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-async function post(url, body) {
-  const headers = { 'Content-Type': 'application/json' };
-  const response = await fetch(url, { method: 'POST', headers, body });
-  const text = await response.text();
-  return { status: response.status, text };
-}
-
-const route = (service, label, uuid = crypto.randomUUID()) => `${service.replace(/\/sync$/, '')}/sync/${label}/${uuid}`;
-
-async function apply(peer, signals) {
-  for (const [event, data] of signals) {
-    if (event === 'icecandidate') await peer.addIceCandidate(data);
-    else await peer.setRemoteDescription(data);
-  }
-}
-
-// One peer connection with one channel, and what came on it.
-class Raw {
-  constructor(label) {
-    this.peer = new RTCPeerConnection();
-    this.channel = this.peer.createDataChannel(label);
-    Object.assign(this, { open: false, count: 0, texts: [] });
-    this.channel.onopen = () => { this.open = true; };
-    this.channel.onclose = () => { this.open = false; };
-    this.channel.onmessage = ({ data }) => {
-      this.count++;
-      if (this.texts.length < SHOWN) this.texts.push(data);
-    };
-  }
-
-  async connect(url, patience = 15000) {
-    const offer = await gather(this.peer, await this.peer.createOffer());
-    const { status, text } = await post(url, JSON.stringify(offer));
-    if (status !== 200) throw new Error(`${status}: ${text.slice(0, 200)}`);
-    await apply(this.peer, JSON.parse(text));
-    for (const end = Date.now() + patience; !this.open && Date.now() < end;) await pause(20);
-    if (!this.open) throw new Error('did not open');
-  }
-
-  async send(texts) {
-    let sent = 0;
-    for (const text of texts) {
-      while (this.open && this.channel.bufferedAmount > FULL) await pause(5);
-      if (!this.open) break;
-      this.channel.send(text);
-      sent++;
-    }
-    return sent;
-  }
-}
+import { Raw, post, route } from './raw.mjs';
 
 const raws = new Map();
 const raw = (as) => {
@@ -131,6 +76,11 @@ export const hostile = {
     const results = await Promise.allSettled(made.map((one) => one.connect(route(service, label), 60000)));
     made.forEach((one, index) => raws.set(`crowd ${index}`, one));
     return results.filter(({ status }) => status === 'fulfilled').length;
+  },
+  async crowdSend(client, request) {
+    const all = [...raws.keys()].filter((as) => as.startsWith('crowd '));
+    const sent = await Promise.all(all.map((as) => hostile.rawSend(client, { ...request, as })));
+    return sent.filter(Boolean).length;
   },
   busy(client, { ms }) {
     for (const end = Date.now() + ms; Date.now() < end;);

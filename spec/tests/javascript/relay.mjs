@@ -3,7 +3,7 @@
 import { createServer } from 'node:http';
 import { Security, RTCPeerConnection } from './environment.mjs';
 import { ImmutableCollection, MutableCollection, StateCollection } from './collections.mjs';
-import { gather } from './connection.mjs';
+import { apply, gather } from './connection.mjs';
 import { Credentials } from './credentials.mjs';
 import { Synchronizer } from './synchronizer.mjs';
 import { VersionedCollection } from './versioned.mjs';
@@ -90,10 +90,7 @@ export class Relay {
     this.peers.get(uuid)?.close(); // knowing a uuid is enough
     this.peers.set(uuid, peer);
     peer.ondatachannel = ({ channel }) => this.channel(channel);
-    for (const [event, data] of signals) {
-      if (event === 'icecandidate') await peer.addIceCandidate(data);
-      else await peer.setRemoteDescription(data);
-    }
+    await apply(peer, signals);
     return gather(peer, await peer.createAnswer());
   }
 

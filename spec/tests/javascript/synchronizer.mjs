@@ -1,4 +1,5 @@
 // One collection over one data channel (formats 6.3, 6.4).
+import { pause } from './connection.mjs';
 import { hash } from './record.mjs';
 
 const NEEDED = 200; // ms from the first need of the version to the message
@@ -6,7 +7,6 @@ const UNSUITED = 500; // ms until a channel without a common version is closed
 const LONG = 16000; // UTF-16 units from which a message travels in pieces
 let fragmented = 0; // ids of such messages
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const METHODS = ['versions', 'hash', 'endTags', 'get', 'put', 'delete', 'synchronizationComplete', 'fragments', 'frag'];
 
 export class Synchronizer {
