@@ -67,7 +67,10 @@ impl Key {
         let mut hash = Sha256::new();
         hash.update(1u32.to_be_bytes());
         hash.update(&*self.0);
-        for part in [b"flexstore rendezvous 1", purpose.as_bytes()].iter().chain(context) {
+        for part in [b"flexstore rendezvous 1", purpose.as_bytes()]
+            .iter()
+            .chain(context)
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -84,14 +84,16 @@ impl PeerConnectionEventHandler for Events {
     }
 }
 
+/// The channels that the other side opens, as it does.
+pub(super) type Announced = mpsc::Receiver<Arc<dyn DataChannel>>;
+
 /// A connection that is closed when this is dropped.
 pub(crate) struct Connection {
     /// `None` once it is closed.
     peer: Option<Arc<dyn PeerConnection>>,
     gathered: watch::Receiver<bool>,
     status: watch::Receiver<Status>,
-    /// The channels that the other side opens.
-    pub(super) channels: mpsc::Receiver<Arc<dyn DataChannel>>,
+    announced: Announced,
 }
 
 impl Connection {
@@ -132,7 +134,7 @@ impl Connection {
             peer: Some(Arc::new(peer)),
             gathered: gathering,
             status: states,
-            channels: announced,
+            announced,
         })
     }
 
@@ -157,9 +159,15 @@ impl Connection {
     }
 
     /// What to tell the other side after its offer.
-    pub(super) async fn answer(&mut self, offer: &Description) -> Result<Description, ConnectError> {
+    pub(super) async fn answer(
+        &mut self,
+        offer: &Description,
+    ) -> Result<Description, ConnectError> {
         let sdp = RTCSessionDescription::offer(offer.sdp()).map_err(setup)?;
-        self.peer()?.set_remote_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_remote_description(sdp)
+            .await
+            .map_err(setup)?;
         let answer = self.peer()?.create_answer(None).await.map_err(setup)?;
         let answer = self.describe(answer, Role::Answer).await?;
         self.candidates(offer).await?;
@@ -169,7 +177,10 @@ impl Connection {
     /// Takes the other side's answer.
     pub(super) async fn accept(&mut self, answer: &Description) -> Result<(), ConnectError> {
         let sdp = RTCSessionDescription::answer(answer.sdp()).map_err(setup)?;
-        self.peer()?.set_remote_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_remote_description(sdp)
+            .await
+            .map_err(setup)?;
         self.candidates(answer).await
     }
 
@@ -192,7 +203,10 @@ impl Connection {
         sdp: RTCSessionDescription,
         role: Role,
     ) -> Result<Description, ConnectError> {
-        self.peer()?.set_local_description(sdp).await.map_err(setup)?;
+        self.peer()?
+            .set_local_description(sdp)
+            .await
+            .map_err(setup)?;
         // Servers that do not answer cost this long, and no more.
         let gathered = self.gathered.wait_for(|gathered| *gathered);
         let _ = tokio::time::timeout(GATHERING, gathered).await;
@@ -225,7 +239,11 @@ impl Connection {
 
     /// SHA-256 of the certificate that the other side showed.
     async fn certificate(&self) -> Option<[u8; 32]> {
-        let report = self.peer.as_ref()?.get_stats(Instant::now(), StatsSelector::None).await;
+        let report = self
+            .peer
+            .as_ref()?
+            .get_stats(Instant::now(), StatsSelector::None)
+            .await;
         let remote = report.iter().find_map(|entry| match entry {
             RTCStatsReportEntry::Transport(transport) => Some(&transport.remote_certificate_id),
             _ => None,
@@ -242,6 +260,16 @@ impl Connection {
             *byte = u8::from_str_radix(pairs.next()?, 16).ok()?;
         }
         pairs.next().is_none().then_some(bytes)
+    }
+
+    /// The next channel that the other side opens.
+    pub(super) async fn announced(&mut self) -> Option<Arc<dyn DataChannel>> {
+        self.announced.recv().await
+    }
+
+    /// All the channels that the other side opens, for one who also needs the connection.
+    pub(super) fn announcements(&mut self) -> Announced {
+        std::mem::replace(&mut self.announced, mpsc::channel(1).1)
     }
 
     fn peer(&self) -> Result<&dyn PeerConnection, ConnectError> {
@@ -284,18 +312,26 @@ fn servers(settings: &Settings) -> Vec<RTCIceServer> {
         urls: vec![url.to_string()],
         ..RTCIceServer::default()
     });
-    let turn = settings.turn.iter().map(|Turn { url, user, password }| RTCIceServer {
-        urls: vec![url.to_string()],
-        username: user.to_string(),
-        credential: password.to_string(),
-    });
+    let turn = settings.turn.iter().map(
+        |Turn {
+             url,
+             user,
+             password,
+         }| RTCIceServer {
+            urls: vec![url.to_string()],
+            username: user.to_string(),
+            credential: password.to_string(),
+        },
+    );
     stun.chain(turn).collect()
 }
 
 /// For the crate, a wildcard is every interface but the loopback.
 fn sockets(addresses: &[IpAddr]) -> Vec<String> {
     if addresses.is_empty() {
-        return ["0.0.0.0:0", "[::]:0", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        return ["0.0.0.0:0", "[::]:0", "127.0.0.1:0"]
+            .map(str::to_owned)
+            .to_vec();
     }
     let socket = |ip: &IpAddr| std::net::SocketAddr::new(*ip, 0).to_string();
     addresses.iter().map(socket).collect()

@@ -57,7 +57,10 @@ struct State<O> {
 
 impl<O> State<O> {
     fn wake(&mut self) {
-        for waker in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+        for waker in [self.reader.take(), self.writer.take()]
+            .into_iter()
+            .flatten()
+        {
             waker.wake();
         }
     }
@@ -163,6 +166,14 @@ impl<O: Outbox> Pipe<O> {
                 }
             }
             self.0.deaf.notified().await;
+        }
+    }
+
+    /// Resolves when nobody has a half of the link any more, or it was closed.
+    pub(super) async fn unwanted(&self) {
+        self.deaf().await;
+        while self.0.lock().sending == Sending::Open {
+            self.0.work.notified().await;
         }
     }
 

@@ -6,10 +6,13 @@ use futures_util::{sink, stream};
 use tokio::sync::mpsc;
 
 /// Two ends of a link. What one drops, the other sees end.
-pub fn pair() -> (Link, Link) {
+pub(crate) fn pair() -> (Link, Link) {
     let (a, from_a) = mpsc::channel(8);
     let (b, from_b) = mpsc::channel(8);
-    (end(a, from_b, Side::Dialled), end(b, from_a, Side::Accepted))
+    (
+        end(a, from_b, Side::Dialled),
+        end(b, from_a, Side::Accepted),
+    )
 }
 
 fn end(to: mpsc::Sender<Bytes>, from: mpsc::Receiver<Bytes>, side: Side) -> Link {

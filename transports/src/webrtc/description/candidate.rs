@@ -61,7 +61,18 @@ impl Candidate {
             return Ok(None);
         }
         let words: Vec<&str> = text.split(' ').collect();
-        let [_, component, transport, priority, address, port, "typ", kind, ..] = *words else {
+        let [
+            _,
+            component,
+            transport,
+            priority,
+            address,
+            port,
+            "typ",
+            kind,
+            ..,
+        ] = *words
+        else {
             return Err(SignalError::Malformed);
         };
         let priority = priority.parse().map_err(|_| SignalError::Malformed)?;

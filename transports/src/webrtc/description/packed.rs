@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Candidate, Description, Kind, MAX_CANDIDATES, Role, Setup, reachable, word};
 use super::CREDENTIAL_BYTES;
+use super::{Candidate, Description, Kind, MAX_CANDIDATES, Role, Setup, reachable, word};
 use crate::webrtc::SignalError;
 
 /// The only version there is.
@@ -50,7 +50,9 @@ impl Description {
 
     /// Reads what [`Self::pack`] wrote, all of it.
     pub(crate) fn unpack(bytes: &[u8], role: Role) -> Result<Self, SignalError> {
-        Unpack(bytes).description(role).ok_or(SignalError::Malformed)
+        Unpack(bytes)
+            .description(role)
+            .ok_or(SignalError::Malformed)
     }
 }
 
@@ -83,6 +85,7 @@ impl Unpack<'_> {
             password,
             fingerprint,
             setup,
+            listed: candidates.len(),
             candidates,
         })
     }
