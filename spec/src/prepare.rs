@@ -26,6 +26,15 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "strace",
         "no proof that fsync stands before an acknowledgement",
     ),
+    ("nginx", "nginx-light", "no proof that HTTPS passes a proxy"),
+    (
+        "turnserver",
+        "coturn",
+        "no WebRTC where the direct path is blocked",
+    ),
+    ("ip", "iproute2", "no WebRTC between two networks"),
+    ("nats-server", "nats-server", "no comparison of fan-out"),
+    ("chromium", "chromium", "no sync with a browser"),
 ];
 
 /// Everything the steps need. The words say what is missing; empty when nothing is.

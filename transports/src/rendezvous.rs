@@ -22,11 +22,13 @@
 pub mod by_hand;
 mod exchange;
 mod key;
+mod place;
 
 use flexstore_core::link::{Link, LinkError};
 
 pub use exchange::{MAX_HELLOS, MAX_SIGNAL_BYTES};
 pub use key::{Key, KeyError};
+pub use place::Place;
 
 use crate::webrtc::{ConnectError, Settings};
 

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+pub mod signal;
 
 use bytes::Bytes;
 pub use decode::DecodeError;
@@ -101,6 +102,9 @@ pub enum CloseReason {
     /// This side cannot go on; its own fault.
     #[error("out of order")]
     Internal,
+    /// Both stores have another session for this collection, which the other one opened.
+    #[error("there is a session already")]
+    Known,
 }
 
 /// One message, as it is sent.
@@ -179,6 +183,17 @@ pub enum Checked {
     Records(Vec<Verified>),
     /// Any other.
     Plain(Message),
+}
+
+impl Checked {
+    /// The message, if it carries no records.
+    #[must_use]
+    pub const fn as_plain(&self) -> Option<&Message> {
+        match self {
+            Self::Records(_) => None,
+            Self::Plain(message) => Some(message),
+        }
+    }
 }
 
 /// A peer sent what no honest peer sends.

@@ -7,3 +7,4 @@ pub mod client;
 pub mod people;
 pub mod raw;
 pub mod relay;
+pub mod tap;

@@ -169,7 +169,9 @@ impl Relay {
     }
 
     pub fn get(&self, path: &str) -> String {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n"))
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n"
+        ))
     }
 }
 

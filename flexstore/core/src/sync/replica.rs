@@ -72,8 +72,8 @@ pub struct Replica {
     pub(super) authority: Authority,
     pub(super) judging: Judging,
     index: Index,
-    settings: Settings,
-    sessions: BTreeMap<SessionId, Session>,
+    pub(super) settings: Settings,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) work: Work,
     /// Sessions that may have something to send.
     dirty: BTreeSet<SessionId>,
@@ -190,6 +190,7 @@ impl Replica {
                     self.with_session(session, |session, cx| session.handle(message, now, cx));
                     self.dirty.insert(session);
                     self.limit_filters(session);
+                    self.part_twins(session);
                 }
             },
             Input::Disconnected(session) => self.drop_session(session),
@@ -407,7 +408,7 @@ impl Replica {
         self.register.id().kind()
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
@@ -459,7 +460,12 @@ impl Replica {
         }
     }
 
-    fn take(&mut self, now: u64, record: &Verified, origin: Origin) -> Result<(), Refusal> {
+    pub(super) fn take(
+        &mut self,
+        now: u64,
+        record: &Verified,
+        origin: Origin,
+    ) -> Result<Admitted, Refusal> {
         let header = record.header();
         if header.iat > now + MAX_AHEAD_MS {
             return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
@@ -471,7 +477,7 @@ impl Replica {
         let result = self
             .before(&tag)
             .and_then(|()| self.admit(now, record, origin));
-        result.map(|_| ()).map_err(|error| refusal(&error))
+        result.map_err(|error| refusal(&error))
     }
 
     fn admit(
@@ -716,7 +722,7 @@ impl Replica {
         }
     }
 
-    fn close(&mut self, id: SessionId, reason: CloseReason) {
+    pub(super) fn close(&mut self, id: SessionId, reason: CloseReason) {
         self.drop_session(id);
         self.outputs.push_back(Output::Close {
             session: id,
@@ -733,7 +739,7 @@ impl Replica {
     }
 }
 
-enum Admitted {
+pub(super) enum Admitted {
     New,
     Known,
     Displaced(Row),
