@@ -24,6 +24,7 @@ mod connection;
 mod description;
 pub mod frames;
 mod host;
+pub mod javascript;
 pub(crate) mod native;
 mod pipe;
 

@@ -182,20 +182,27 @@ impl<'a> Meeting<'a> {
             Some(signal) => signal?,
             None => return Err(LinkError::Gone.into()),
         };
+        Signal::open(&signal, self.key, self.name)
+    }
+}
+
+impl Signal {
+    /// Opens what somebody sealed under this key for this place.
+    fn open(signal: &[u8], key: &Key, name: &str) -> Result<Self, RendezvousError> {
         if signal.len() > MAX_SIGNAL_BYTES {
             return Err(RendezvousError::TooMuch);
         }
         let (what, sealed) = signal.split_first().ok_or(RendezvousError::Sealed)?;
-        let content = seal(self.key, self.name, *what)?.open(sealed)?;
+        let content = seal(key, name, *what)?.open(sealed)?;
         if *what == HELLO {
             let number = content.try_into().map_err(|_| RendezvousError::Sealed)?;
-            return Ok(Signal::Hello(number));
+            return Ok(Self::Hello(number));
         }
         let (numbers, description) = content.split_first_chunk().ok_or(RendezvousError::Sealed)?;
         let make = if *what == OFFER {
-            Signal::Offer
+            Self::Offer
         } else {
-            Signal::Answer
+            Self::Answer
         };
         Ok(make(*numbers, description.to_vec()))
     }

@@ -84,14 +84,16 @@ impl PeerConnectionEventHandler for Events {
     }
 }
 
+/// The channels that the other side opens, as it does.
+pub(super) type Announced = mpsc::Receiver<Arc<dyn DataChannel>>;
+
 /// A connection that is closed when this is dropped.
 pub(crate) struct Connection {
     /// `None` once it is closed.
     peer: Option<Arc<dyn PeerConnection>>,
     gathered: watch::Receiver<bool>,
     status: watch::Receiver<Status>,
-    /// The channels that the other side opens.
-    pub(super) channels: mpsc::Receiver<Arc<dyn DataChannel>>,
+    announced: Announced,
 }
 
 impl Connection {
@@ -132,7 +134,7 @@ impl Connection {
             peer: Some(Arc::new(peer)),
             gathered: gathering,
             status: states,
-            channels: announced,
+            announced,
         })
     }
 
@@ -258,6 +260,16 @@ impl Connection {
             *byte = u8::from_str_radix(pairs.next()?, 16).ok()?;
         }
         pairs.next().is_none().then_some(bytes)
+    }
+
+    /// The next channel that the other side opens.
+    pub(super) async fn announced(&mut self) -> Option<Arc<dyn DataChannel>> {
+        self.announced.recv().await
+    }
+
+    /// All the channels that the other side opens, for one who also needs the connection.
+    pub(super) fn announcements(&mut self) -> Announced {
+        std::mem::replace(&mut self.announced, mpsc::channel(1).1)
     }
 
     fn peer(&self) -> Result<&dyn PeerConnection, ConnectError> {

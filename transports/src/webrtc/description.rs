@@ -51,6 +51,8 @@ pub(crate) struct Description {
     pub(crate) fingerprint: [u8; 32],
     pub(crate) setup: Setup,
     pub(crate) candidates: Vec<Candidate>,
+    /// How many were listed, usable or not.
+    listed: usize,
 }
 
 impl Description {
@@ -68,10 +70,11 @@ impl Description {
     }
 
     /// Another candidate, as a signal of its own has it.
-    pub(crate) fn add(&mut self, seen: usize, candidate: &str) -> Result<(), SignalError> {
-        if seen >= MAX_CANDIDATES {
+    pub(crate) fn add(&mut self, candidate: &str) -> Result<(), SignalError> {
+        if self.listed >= MAX_CANDIDATES {
             return Err(SignalError::TooManyCandidates);
         }
+        self.listed += 1;
         self.candidates.extend(Candidate::parse(candidate)?);
         Ok(())
     }
@@ -91,7 +94,7 @@ impl Description {
         let (mid, user, password) = (&self.mid, &self.user, &self.password);
         format!(
             "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mid}\r\n\
-             a=msid-semantic:WMS\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n\
+             m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n\
              c=IN IP4 0.0.0.0\r\na=ice-ufrag:{user}\r\na=ice-pwd:{password}\r\n\
              a=fingerprint:sha-256 {print}\r\na=setup:{setup}\r\na=mid:{mid}\r\na=sendrecv\r\n\
              a=sctp-port:5000\r\na=max-message-size:{}\r\n",
@@ -110,7 +113,7 @@ struct Read {
     fingerprint: Option<[u8; 32]>,
     setup: Option<Setup>,
     candidates: Vec<Candidate>,
-    seen: usize,
+    listed: usize,
 }
 
 impl Read {
@@ -138,10 +141,10 @@ impl Read {
             "setup" => set(&mut self.setup, setup(value)?),
             "sctp-port" if value != "5000" => malformed,
             "candidate" => {
-                if self.seen == MAX_CANDIDATES {
+                if self.listed == MAX_CANDIDATES {
                     return Err(SignalError::TooManyCandidates);
                 }
-                self.seen += 1;
+                self.listed += 1;
                 self.candidates.extend(Candidate::parse(value)?);
                 Ok(())
             }
@@ -171,6 +174,7 @@ impl Read {
             fingerprint,
             setup,
             candidates: self.candidates,
+            listed: self.listed,
         })
     }
 }

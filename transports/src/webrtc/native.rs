@@ -92,7 +92,7 @@ pub(crate) async fn accepted(
     settings: &Settings,
 ) -> Result<Link, ConnectError> {
     connection.reached(offer, settings).await?;
-    let channel = timeout(settings.connecting, connection.channels.recv()).await;
+    let channel = timeout(settings.connecting, connection.announced()).await;
     let channel = channel.ok().flatten().ok_or(ConnectError::Unreachable)?;
     if !channel.label().await.is_ok_and(|label| label == LABEL) {
         return Err(ConnectError::Protocol);

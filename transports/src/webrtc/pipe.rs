@@ -169,6 +169,14 @@ impl<O: Outbox> Pipe<O> {
         }
     }
 
+    /// Resolves when nobody has a half of the link any more, or it was closed.
+    pub(super) async fn unwanted(&self) {
+        self.deaf().await;
+        while self.0.lock().sending == Sending::Open {
+            self.0.work.notified().await;
+        }
+    }
+
     /// The link is over, for both halves; what came before can still be read.
     pub(super) fn end(&self, how: Result<(), LinkError>) {
         let mut state = self.0.lock();

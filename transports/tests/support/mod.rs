@@ -6,7 +6,7 @@ use futures_util::{sink, stream};
 use tokio::sync::mpsc;
 
 /// Two ends of a link. What one drops, the other sees end.
-pub fn pair() -> (Link, Link) {
+pub(crate) fn pair() -> (Link, Link) {
     let (a, from_a) = mpsc::channel(8);
     let (b, from_b) = mpsc::channel(8);
     (

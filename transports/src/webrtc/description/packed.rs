@@ -85,6 +85,7 @@ impl Unpack<'_> {
             password,
             fingerprint,
             setup,
+            listed: candidates.len(),
             candidates,
         })
     }
