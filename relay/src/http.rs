@@ -77,7 +77,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let stall = config.stall();
     let max_connections = config.max_connections;
-    let services = Services::new(hub, config.origins, stopping.clone());
+    let services = Services::new(hub, max_connections, config.origins, stopping.clone());
     let door = Door::new(services, acceptor, stall, stopping);
     let mut server = Server::new(listener, max_connections, door);
     tokio::select! {

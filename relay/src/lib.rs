@@ -46,6 +46,7 @@ mod config;
 mod descriptors;
 mod http;
 mod hub;
+mod link;
 mod rest;
 mod run;
 pub mod telemetry;

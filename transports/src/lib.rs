@@ -3,6 +3,7 @@
 //!
 //! | service | transport |
 //! |---|---|
+//! | `http://host:port/flexstore`, `https://host/flexstore` | [`https`] |
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
 //!
 //! Connecting again after a link ended is the peer's, which knows whether it still wants one.
@@ -19,6 +20,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod https;
 pub mod tls;
 pub mod websocket;
 
@@ -31,6 +33,7 @@ use self::tls::{Trust, TrustError};
 #[non_exhaustive]
 pub struct Transports {
     trust: Trust,
+    client: https::Client,
 }
 
 impl Transports {
@@ -47,6 +50,7 @@ impl Transports {
     /// [`TrustError`] if there is none, or one that cannot be a root.
     pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         self.trust = self.trust.add(pem)?;
+        self.client = https::Client::default();
         Ok(self)
     }
 }
@@ -54,10 +58,13 @@ impl Transports {
 impl Dialer for Transports {
     fn dial(&self, service: &str) -> Dialing {
         let service = service.to_owned();
-        let trust = self.trust.clone();
+        let (trust, client) = (self.trust.clone(), self.client.clone());
         match service.split_once(':').map(|(scheme, _)| scheme) {
             Some("ws" | "wss") => {
                 Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
+            }
+            Some("http" | "https") => {
+                Box::pin(async move { https::connect(&service, &client, &trust).await })
             }
             _ => Box::pin(std::future::ready(Err(DialError::UnknownService))),
         }

@@ -8,7 +8,7 @@ use super::answer::{Answer, Problem, empty};
 /// What pages of these origins may send and see.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "content-type, if-match, if-none-match, flexstore-link, last-event-id",
+    "content-type, if-match, if-none-match, last-event-id, flexstore-link, flexstore-at, flexstore-seen",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, flexstore-link, location");
 /// For so many seconds a browser need not ask again.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flexstore_transports::https::Links;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::watch;
@@ -11,20 +12,27 @@ use super::origin;
 use super::request::{Asked, Room};
 use super::websocket;
 use crate::hub::Hub;
-use crate::rest;
+use crate::{link, rest};
 
 /// What the handlers share.
 pub(crate) struct Services {
     pub(crate) hub: Hub,
+    pub(crate) links: Links,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
     origins: Vec<String>,
 }
 
 impl Services {
-    pub(super) fn new(hub: Hub, origins: Vec<String>, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        hub: Hub,
+        max_links: usize,
+        origins: Vec<String>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             hub,
+            links: Links::new(max_links),
             room: Room::new(),
             stopping,
             origins,
@@ -59,8 +67,9 @@ impl Services {
         match (&segments[..], method) {
             (["healthz"], Method::GET | Method::HEAD) => Ok(healthy()),
             (["healthz"], _) => Err(Problem::method("GET, HEAD")),
-            (["flexstore"], Method::GET) => self.link(asked),
+            (["flexstore"], Method::GET) => self.websocket(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
+            (["flexstore", "link"], _) => link::answer(&self, asked).await,
             (["flexstore", kind, collection, tag], _) => {
                 let place = rest::Place::parse(kind, collection, tag);
                 let place = place.ok_or_else(Problem::not_found)?;
@@ -71,7 +80,7 @@ impl Services {
     }
 
     /// A native link over WebSocket.
-    fn link(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
+    fn websocket(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
         let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
         websocket::upgrade(asked, |link| hub.serve(link, stopping))
     }
