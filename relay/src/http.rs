@@ -77,7 +77,17 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let stall = config.stall();
     let max_connections = config.max_connections;
-    let services = Services::new(hub, max_connections, config.origins, stopping.clone());
+    let native = {
+        let (hub, stopping) = (hub.clone(), stopping.clone());
+        Box::new(move |link| Box::pin(hub.clone().serve(link, stopping.clone())) as _)
+    };
+    let services = Services::new(
+        hub,
+        native,
+        max_connections,
+        config.origins,
+        stopping.clone(),
+    );
     let door = Door::new(services, acceptor, stall, stopping);
     let mut server = Server::new(listener, max_connections, door);
     tokio::select! {
@@ -94,3 +104,6 @@ pub async fn serve(
     let _ = registry.await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

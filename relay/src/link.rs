@@ -40,8 +40,7 @@ fn open(services: &Services, asked: &Asked) -> Result<Answer, Problem> {
     let id = HeaderValue::from_str(&id.text()).map_err(|_| unknown())?;
     headers.insert(LINK_HEADER, id);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let (hub, stopping) = (services.hub.clone(), services.stopping.clone());
-    tokio::spawn(hub.serve(link, stopping));
+    tokio::spawn((services.native)(link));
     Ok(answer)
 }
 

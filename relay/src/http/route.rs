@@ -1,7 +1,9 @@
 //! Which request goes where.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use flexstore_core::link::Link;
 use flexstore_transports::https::Links;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -14,9 +16,14 @@ use super::websocket;
 use crate::hub::Hub;
 use crate::{link, rest};
 
+/// What is done with a native link, until it is over.
+pub(crate) type Native =
+    Box<dyn Fn(Link) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// What the handlers share.
 pub(crate) struct Services {
     pub(crate) hub: Hub,
+    pub(crate) native: Native,
     pub(crate) links: Links,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -26,12 +33,14 @@ pub(crate) struct Services {
 impl Services {
     pub(super) fn new(
         hub: Hub,
+        native: Native,
         max_links: usize,
         origins: Vec<String>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         Self {
             hub,
+            native,
             links: Links::new(max_links),
             room: Room::new(),
             stopping,
@@ -81,8 +90,7 @@ impl Services {
 
     /// A native link over WebSocket.
     fn websocket(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
-        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-        websocket::upgrade(asked, |link| hub.serve(link, stopping))
+        websocket::upgrade(asked, move |link| (self.native)(link))
     }
 }
 

@@ -21,6 +21,9 @@ const POST_TIMEOUT: Duration = Duration::from_secs(ROOM_TIMEOUT.as_secs() + 22);
 /// Before a request that failed is sent again; twice as long each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The way was too slow, or somebody on it has too much to do.
+const MAY_PASS: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+
 /// What goes into the next request.
 struct Post {
     at: u64,
@@ -131,7 +134,9 @@ async fn send(shared: &Shared, post: Post) -> Result<(), Option<LinkError>> {
                 until = Instant::now() + RESUME_TIME;
                 pause = PAUSE;
             }
-            Ok(status) if status.is_client_error() => return Err(Some(LinkError::Protocol)),
+            Ok(status) if status.is_client_error() && !MAY_PASS.contains(&status) => {
+                return Err(Some(LinkError::Protocol));
+            }
             Ok(_) | Err(_) if Instant::now() > until => return Err(Some(LinkError::Gone)),
             Ok(_) | Err(_) => {}
         }
