@@ -6,6 +6,7 @@
 pub mod client;
 pub mod http;
 pub mod javascript;
+pub mod original;
 pub mod people;
 pub mod raw;
 pub mod relay;
