@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "no comparison with the JavaScript original",
     ),
     ("npm", "npm", "no comparison with the JavaScript original"),
+    ("nginx", "nginx", "no proof that HTTPS works behind a proxy"),
     (
         "strace",
         "strace",
