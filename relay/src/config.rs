@@ -7,6 +7,8 @@ use std::time::Duration;
 use flexstore_storage::Engine;
 use serde::Deserialize;
 
+use crate::proxy::Network;
+
 /// What a relay is started with. Every field has a default that works.
 ///
 /// ```
@@ -42,8 +44,44 @@ pub struct Config {
     ///
     /// `"*"` asks in all pages.
     pub origins: Vec<String>,
+    /// Relays to sync with, as services: `["wss://relay.example/flexstore"]`. None by default.
+    /// Name each other on both sides.
+    pub peers: Vec<String>,
     /// Speaks TLS, and nothing else, on the same port: `https://` and `wss://`. Off by default.
     pub tls: Option<Tls>,
+    /// What is served: all by default. The paths of what is not answer 404.
+    pub services: Vec<Service>,
+    /// Proxies before the relay, addresses or networks. What they say in `X-Forwarded-For` counts
+    /// as the address of a client; of others it is not believed. None by default.
+    pub trusted_proxies: Vec<Network>,
+    /// Of the service `signal`.
+    pub signal: SignalConfig,
+}
+
+/// A service of a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Service {
+    /// Replicates collections.
+    Hub,
+    /// Rendezvous: slots, topics, and the routes by which JavaScript clients meet.
+    Signal,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Hub, Self::Signal];
+}
+
+/// What can be set of the service `signal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SignalConfig {
+    /// Whether clients on this machine are free of the limits for each address. Not by default: a
+    /// proxy on this machine that is not named as trusted would free everybody.
+    pub exempt_loopback: bool,
 }
 
 /// Where the certificate comes from.
@@ -89,7 +127,11 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            peers: Vec::new(),
             tls: None,
+            services: Service::ALL.to_vec(),
+            trusted_proxies: Vec::new(),
+            signal: SignalConfig::default(),
         }
     }
 }
@@ -151,6 +193,10 @@ impl Config {
             source,
         })?;
         text.parse()
+    }
+
+    pub(crate) fn serves(&self, service: Service) -> bool {
+        self.services.contains(&service)
     }
 
     pub(crate) const fn idle(&self) -> Duration {

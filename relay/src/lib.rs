@@ -7,7 +7,8 @@
 //! ```text
 //!  TcpListener ──> http ── GET /healthz
 //!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
-//!                   └───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
+//!                   ├───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
+//!                   └───── /flexstore/slot, topic, signal ────────> signal
 //! ```
 //!
 //! It serves any collection without being told of it, verifies every record, and forwards it to
@@ -47,13 +48,17 @@ mod descriptors;
 mod http;
 mod hub;
 mod link;
+mod peers;
+mod proxy;
 mod rest;
 mod run;
+pub mod signal;
 pub mod telemetry;
 
-pub use config::{Config, ConfigError, EngineName, Tls};
+pub use config::{Config, ConfigError, EngineName, Service, SignalConfig, Tls};
 pub use http::{
     BODY_RATE, BODY_TIMEOUT, CERTIFICATE_FILE, HEADER_TIMEOUT, MAX_BODY_BYTES_IN_ALL, MAX_HEADERS,
     MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, ServeError, TLS_TIMEOUT, TlsError, serve,
 };
+pub use proxy::{BadNetwork, Network};
 pub use run::{READY, RunError, run};

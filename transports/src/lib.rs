@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `http://host:port/flexstore`, `https://host/flexstore` | [`https`] |
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
+//! | `rendezvous:wss://host/flexstore?name=NAME#KEY` | [`webrtc`], to whoever has the same [`rendezvous`] |
+//!
+//! [`signal`] makes links through a relay that only forwards, by which two find each other.
 //!
 //! Connecting again after a link ended is the peer's, which knows whether it still wants one.
 //!
@@ -21,7 +24,10 @@
 #![forbid(unsafe_code)]
 
 pub mod https;
+pub mod rendezvous;
+pub mod signal;
 pub mod tls;
+pub mod webrtc;
 pub mod websocket;
 
 use flexstore_core::link::{DialError, Dialer, Dialing};
@@ -33,6 +39,7 @@ use self::tls::{Trust, TrustError};
 #[non_exhaustive]
 pub struct Transports {
     trust: Trust,
+    webrtc: webrtc::Settings,
     client: https::Client,
 }
 
@@ -53,6 +60,13 @@ impl Transports {
         self.client = https::Client::default();
         Ok(self)
     }
+
+    /// How peers reach each other over WebRTC.
+    #[must_use]
+    pub fn webrtc(mut self, settings: webrtc::Settings) -> Self {
+        self.webrtc = settings;
+        self
+    }
 }
 
 impl Dialer for Transports {
@@ -62,6 +76,14 @@ impl Dialer for Transports {
         match service.split_once(':').map(|(scheme, _)| scheme) {
             Some("ws" | "wss") => {
                 Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
+            }
+            Some("rendezvous") => {
+                let settings = self.webrtc.clone();
+                Box::pin(async move {
+                    let place = rendezvous::Place::parse(&service);
+                    let place = place.ok_or(DialError::UnknownService)?;
+                    place.dial(&trust, &settings).await
+                })
             }
             Some("http" | "https") => {
                 Box::pin(async move { https::connect(&service, &client, &trust).await })

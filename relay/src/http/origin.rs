@@ -8,9 +8,10 @@ use super::answer::{Answer, Problem, empty};
 /// What pages of these origins may send and see.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "content-type, if-match, if-none-match, last-event-id, flexstore-link, flexstore-at, flexstore-seen",
+    "content-type, if-match, if-none-match, last-event-id, flexstore-link, flexstore-at, flexstore-seen, flexstore-seat, flexstore-cursor",
 );
-const EXPOSED: HeaderValue = HeaderValue::from_static("etag, flexstore-link, location");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("etag, flexstore-cursor, flexstore-link, flexstore-seat, location");
 /// For so many seconds a browser need not ask again.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flexstore_core::link::Link;
 use flexstore_transports::https::Links;
@@ -13,7 +14,11 @@ use super::answer::{Answer, Problem, whole};
 use super::origin;
 use super::request::{Asked, Room};
 use super::websocket;
+use crate::Config;
+use crate::config::Service;
 use crate::hub::Hub;
+use crate::proxy::{self, Network};
+use crate::signal::{Around, Signal};
 use crate::{link, rest};
 
 /// What is done with a native link, until it is over.
@@ -27,24 +32,34 @@ pub(crate) struct Services {
     pub(crate) links: Links,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
+    signal: Option<Signal>,
     origins: Vec<String>,
+    trusted_proxies: Vec<Network>,
+    serves_hub: bool,
+    stall: Duration,
 }
 
 impl Services {
     pub(super) fn new(
         hub: Hub,
         native: Native,
-        max_links: usize,
-        origins: Vec<String>,
+        config: &Config,
         stopping: watch::Receiver<bool>,
     ) -> Self {
+        let signal = config
+            .serves(Service::Signal)
+            .then(|| Signal::start(config.signal.exempt_loopback));
         Self {
             hub,
             native,
-            links: Links::new(max_links),
+            links: Links::new(config.max_connections),
             room: Room::new(),
             stopping,
-            origins,
+            signal,
+            origins: config.origins.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            serves_hub: config.serves(Service::Hub),
+            stall: config.stall(),
         }
     }
 
@@ -76,6 +91,10 @@ impl Services {
         match (&segments[..], method) {
             (["healthz"], Method::GET | Method::HEAD) => Ok(healthy()),
             (["healthz"], _) => Err(Problem::method("GET, HEAD")),
+            (["flexstore", "slot" | "topic" | "signal", ..], _) => {
+                self.rendezvous(&segments[1..], asked).await
+            }
+            (["flexstore", ..], _) if !self.serves_hub => Err(Problem::not_found()),
             (["flexstore"], Method::GET) => self.websocket(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
             (["flexstore", "link"], _) => link::answer(&self, asked).await,
@@ -86,6 +105,18 @@ impl Services {
             }
             _ => Err(Problem::not_found()),
         }
+    }
+
+    async fn rendezvous(&self, path: &[&str], asked: Asked) -> Result<Answer, Problem> {
+        let signal = self.signal.as_ref().ok_or_else(Problem::not_found)?;
+        let connected = asked.address.ip();
+        let around = Around {
+            client: proxy::client(&self.trusted_proxies, connected, asked.headers()),
+            room: &self.room,
+            stall: self.stall,
+            stopping: self.stopping.clone(),
+        };
+        signal.handle(path, asked, around).await
     }
 
     /// A native link over WebSocket.

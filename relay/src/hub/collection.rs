@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flexstore_core::storage::{Sequence, Storage, StorageError};
-use flexstore_core::sync::{Input, Output, Put, Replica, SessionId, Settings};
-use flexstore_core::wire::{Checked, CloseReason};
+use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
+use flexstore_core::wire::{Checked, CloseReason, Message};
 use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
 use super::progress::Ledger;
-use super::put::{PutError, Reply, Waiting};
+use super::put::{Reply, Waiting};
 use super::{Request, Shared};
 
 /// Messages that wait for a collection, at most; beyond, the links that bring more wait.
@@ -28,8 +28,12 @@ pub(super) enum Event {
     /// A channel was opened.
     Join {
         session: SessionId,
+        /// Whether this relay opened it.
+        opens: bool,
         channel: u32,
         outbox: Outbox,
+        /// Held for as long as the session is.
+        held: Arc<()>,
     },
     /// A message came, checked.
     Message {
@@ -65,9 +69,17 @@ pub(super) struct Opening {
     pub(super) one_at_a_time: Arc<Semaphore>,
 }
 
+/// One session.
+struct Taken {
+    opens: bool,
+    channel: u32,
+    outbox: Outbox,
+    _held: Arc<()>,
+}
+
 struct Collection {
     replica: Replica,
-    seats: BTreeMap<SessionId, (u32, Outbox)>,
+    seats: BTreeMap<SessionId, Taken>,
     waiting: Waiting,
     settled: Sequence,
     /// Of the requests that are being answered.
@@ -96,7 +108,10 @@ pub(super) async fn run(mut opening: Opening) {
         waiting: Waiting::default(),
         settled,
         turns: Vec::new(),
-        teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
+        teams: opening
+            .id
+            .holds_teams()
+            .then(|| opening.shared.teams.clone()),
     };
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);
@@ -105,7 +120,7 @@ pub(super) async fn run(mut opening: Opening) {
     let mut free_at = Instant::now();
     let mut idle_since = Instant::now();
     loop {
-        let idle = collection.seats.is_empty();
+        let idle = collection.is_unused();
         let until = collection.wake_at(free_at, idle.then_some(idle_since + opening.shared.idle));
         tokio::select! {
             biased;
@@ -130,7 +145,7 @@ pub(super) async fn run(mut opening: Opening) {
                     taken += 1;
                     next = if taken < MAX_INBOX { opening.inbox.try_recv().ok() } else { None };
                 }
-                if collection.seats.is_empty() {
+                if collection.is_unused() {
                     idle_since = Instant::now();
                 }
             }
@@ -139,11 +154,11 @@ pub(super) async fn run(mut opening: Opening) {
                 if Instant::now() >= free_at {
                     free_at = Instant::now() + collection.free();
                 }
-                let resting = collection.seats.is_empty() && !collection.replica.is_waiting();
+                let resting = collection.is_unused() && !collection.replica.is_waiting();
                 if resting && idle_since.elapsed() >= opening.shared.idle {
                     if opening.may_close(joins).await {
                         tracing::debug!(collection = %opening.id, "closed");
-                        return;
+                        return collection.leave();
                     }
                     idle_since = Instant::now();
                 }
@@ -199,16 +214,47 @@ impl Opening {
     }
 }
 
+impl Taken {
+    /// Nothing is wrong with a link of which a channel is done or has a twin; its others go on.
+    fn close(self, reason: CloseReason) {
+        match reason {
+            CloseReason::Done | CloseReason::Known => {
+                self.outbox.send(self.channel, &Message::Close(reason));
+            }
+            _ => self.outbox.end(self.channel, reason),
+        }
+    }
+}
+
 impl Collection {
+    /// Whether nobody but this relay itself wants it open.
+    fn is_unused(&self) -> bool {
+        self.seats.values().all(|seat| seat.opens)
+    }
+
+    /// Closes what this relay opened.
+    fn leave(self) {
+        for seat in self.seats.into_values() {
+            seat.close(CloseReason::Done);
+        }
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Join {
                 session,
+                opens,
                 channel,
                 outbox,
+                held,
             } => {
-                self.seats.insert(session, (channel, outbox));
-                let opens = false;
+                let taken = Taken {
+                    opens,
+                    channel,
+                    outbox,
+                    _held: held,
+                };
+                self.seats.insert(session, taken);
                 self.replica
                     .handle(now(), Input::Connected { session, opens });
             }
@@ -233,10 +279,10 @@ impl Collection {
                 record,
                 from,
                 reply,
-            } => match self.replica.put(now(), &record, from) {
-                Ok(Put { ticket, placed }) => self.waiting.add(ticket, placed, reply),
-                Err((reason, retry)) => {
-                    let _ = reply.send(Err(PutError::Refused(reason, retry)));
+            } => match self.replica.offer(now(), &record, Origin::Pushed(from)) {
+                Ok((ticket, taken)) => self.waiting.add(ticket, taken, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
                 }
             },
         }
@@ -257,13 +303,13 @@ impl Collection {
         while let Some(output) = self.replica.poll() {
             match output {
                 Output::Send { session, message } => {
-                    if let Some((channel, outbox)) = self.seats.get(&session) {
-                        outbox.send(*channel, &message);
+                    if let Some(seat) = self.seats.get(&session) {
+                        seat.outbox.send(seat.channel, &message);
                     }
                 }
                 Output::Close { session, reason } => {
-                    if let Some((channel, outbox)) = self.seats.remove(&session) {
-                        outbox.end(channel, reason);
+                    if let Some(seat) = self.seats.remove(&session) {
+                        seat.close(reason);
                     }
                 }
                 Output::Update(_) => {

@@ -5,6 +5,8 @@
 
 pub mod client;
 pub mod http;
+pub mod javascript;
 pub mod people;
 pub mod raw;
 pub mod relay;
+pub mod tap;
