@@ -25,6 +25,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "no comparison with the JavaScript original",
     ),
     ("npm", "npm", "no comparison with the JavaScript original"),
+    ("nginx", "nginx", "no proof that HTTPS works behind a proxy"),
     ("chromium", "chromium", "no sync with a page in a browser"),
     (
         "strace",

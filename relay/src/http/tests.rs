@@ -22,7 +22,7 @@ struct Listener {
 impl Listener {
     async fn start(scheme: &'static str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let encrypted = scheme.ends_with('s');
+        let encrypted = matches!(scheme, "wss" | "https");
         let tls = encrypted.then(|| Tls::SelfSigned {
             self_signed: vec!["localhost".into(), "127.0.0.1".into()],
         });

@@ -64,9 +64,20 @@ impl Answer {
     }
 }
 
-/// Asks on a connection of its own.
+/// Asks a relay, on a connection of its own.
 pub fn ask(
     relay: &Relay,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    ask_at(&relay.address, method, path, headers, body)
+}
+
+/// Asks whoever listens at an address.
+pub fn ask_at(
+    address: &str,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -80,7 +91,7 @@ pub fn ask(
         request.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     request.push_str("\r\n");
-    let mut stream = TcpStream::connect(&relay.address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     let timeout = Some(Duration::from_secs(30));
     stream.set_read_timeout(timeout).unwrap();
     stream.write_all(request.as_bytes()).unwrap();

@@ -168,3 +168,6 @@ impl Drop for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
