@@ -163,7 +163,7 @@ fn names_are_drawn_from_a_space_of_more_than_two_to_the_twentieth() {
 fn what_waits_is_bounded_for_an_address_and_for_all() {
     let mut world = World::new();
     let message = Bytes::from(vec![0; 16 << 10]);
-    let mut fill = |of: Address, slots: u32| -> (usize, Option<Refusal>) {
+    let fill = |world: &mut World, of: Address, slots: u32| -> (usize, Option<Refusal>) {
         let mut sent = 0;
         for n in 0..slots {
             let seat = world.claim(&format!("{of:?} {n}"), of).unwrap();
@@ -176,12 +176,12 @@ fn what_waits_is_bounded_for_an_address_and_for_all() {
         }
         (sent, None)
     };
-    let (sent, refused) = fill(address(1), 20);
+    let (sent, refused) = fill(&mut world, address(1), 20);
     assert_eq!(refused, Some(Refusal::Full));
     assert!(sent * (16 << 10) <= MAX_WAITING_PER_ADDRESS && sent > 60);
     let mut all = sent;
     for other in 2..100 {
-        all += fill(address(other), 4).0;
+        all += fill(&mut world, address(other), 4).0;
     }
     // Half of all, for those who have not come.
     let cost = (16 << 10) + super::super::ledger::MESSAGE_COST;
@@ -189,7 +189,7 @@ fn what_waits_is_bounded_for_an_address_and_for_all() {
     assert!((all + 1) * cost > MAX_WAITING / 2);
     // Two who are both there talk all the same.
     let a = world.claim("pair", address(200)).unwrap();
-    assert_eq!(world.send(a, "early"), Err(Refusal::Full));
+    assert_eq!(world.send(a, message), Err(Refusal::Full));
     let b = world.claim("pair", address(201)).unwrap();
     assert_eq!(world.send(a, "late"), Ok(()));
     assert_eq!(world.fetch(b, 0), Ok(vec![bytes("late")]));
