@@ -44,6 +44,9 @@ pub struct Config {
     ///
     /// `"*"` asks in all pages.
     pub origins: Vec<String>,
+    /// Relays to sync with, as services: `["wss://relay.example/flexstore"]`. None by default.
+    /// Name each other on both sides.
+    pub peers: Vec<String>,
     /// Speaks TLS, and nothing else, on the same port: `https://` and `wss://`. Off by default.
     pub tls: Option<Tls>,
     /// What is served: all by default. The paths of what is not answer 404.
@@ -124,6 +127,7 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            peers: Vec::new(),
             tls: None,
             services: Service::ALL.to_vec(),
             trusted_proxies: Vec::new(),

@@ -23,8 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flexstore_core::storage::{Storage, StorageError};
+use flexstore_transports::Transports;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub(crate) use self::answer::{Answer, Problem, empty, json, whole};
@@ -35,13 +37,14 @@ pub use self::door::{
     HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, TLS_TIMEOUT,
 };
 pub use self::request::{BODY_RATE, BODY_TIMEOUT, MAX_BODY_BYTES_IN_ALL};
+pub(crate) use self::route::Services;
 pub use self::tls::{CERTIFICATE_FILE, TlsError};
 
 use self::accept::Server;
 use self::door::Door;
-use self::route::Services;
 use crate::Config;
 use crate::hub::Hub;
+use crate::peers;
 
 /// How long links have to take leave when the relay stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,9 +79,23 @@ pub async fn serve(
         .transpose()?;
     let (hub, registry) = Hub::start(storage, &config)?;
     let (stop, stopping) = watch::channel(false);
+    let mut followers = JoinSet::new();
+    for peer in &config.peers {
+        let dialer = Transports::new();
+        followers.spawn(peers::follow(
+            peer.clone(),
+            dialer,
+            hub.clone(),
+            stopping.clone(),
+        ));
+    }
     let stall = config.stall();
     let max_connections = config.max_connections;
-    let services = Services::new(hub, &config, stopping.clone());
+    let native = {
+        let (hub, stopping) = (hub.clone(), stopping.clone());
+        Box::new(move |link| Box::pin(hub.clone().serve(link, stopping.clone())) as _)
+    };
+    let services = Services::new(hub, native, &config, stopping.clone());
     let door = Door::new(services, acceptor, stall, stopping);
     let mut server = Server::new(listener, max_connections, door);
     tokio::select! {
@@ -87,11 +104,18 @@ pub async fn serve(
     }
     stop.send_replace(true);
     let mut connections = server.into_connections();
-    let left = async { while connections.join_next().await.is_some() {} };
+    let left = async {
+        while connections.join_next().await.is_some() {}
+        while followers.join_next().await.is_some() {}
+    };
     if timeout(STOP_TIMEOUT, left).await.is_err() {
         connections.shutdown().await;
+        followers.shutdown().await;
     }
     // The collections end with the last hub, and with them the last owners of the store.
     let _ = registry.await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

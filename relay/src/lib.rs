@@ -6,8 +6,9 @@
 //!
 //! ```text
 //!  TcpListener ──> http ── GET /healthz
-//!                   ├───── WebSocket /flexstore ──> hub ──> Storage
-//!                   └───── /flexstore/slot, topic, signal ──> signal
+//!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
+//!                   ├───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
+//!                   └───── /flexstore/slot, topic, signal ────────> signal
 //! ```
 //!
 //! It serves any collection without being told of it, verifies every record, and forwards it to
@@ -46,7 +47,10 @@ mod config;
 mod descriptors;
 mod http;
 mod hub;
+mod link;
+mod peers;
 mod proxy;
+mod rest;
 mod run;
 pub mod signal;
 pub mod telemetry;

@@ -3,7 +3,9 @@
 //!
 //! | service | transport |
 //! |---|---|
+//! | `http://host:port/flexstore`, `https://host/flexstore` | [`https`] |
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
+//! | `rendezvous:wss://host/flexstore?name=NAME#KEY` | [`webrtc`], to whoever has the same [`rendezvous`] |
 //!
 //! [`signal`] makes links through a relay that only forwards, by which two find each other.
 //!
@@ -21,8 +23,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod https;
+pub mod rendezvous;
 pub mod signal;
 pub mod tls;
+pub mod webrtc;
 pub mod websocket;
 
 use flexstore_core::link::{DialError, Dialer, Dialing};
@@ -34,6 +39,8 @@ use self::tls::{Trust, TrustError};
 #[non_exhaustive]
 pub struct Transports {
     trust: Trust,
+    webrtc: webrtc::Settings,
+    client: https::Client,
 }
 
 impl Transports {
@@ -50,17 +57,36 @@ impl Transports {
     /// [`TrustError`] if there is none, or one that cannot be a root.
     pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         self.trust = self.trust.add(pem)?;
+        self.client = https::Client::default();
         Ok(self)
+    }
+
+    /// How peers reach each other over WebRTC.
+    #[must_use]
+    pub fn webrtc(mut self, settings: webrtc::Settings) -> Self {
+        self.webrtc = settings;
+        self
     }
 }
 
 impl Dialer for Transports {
     fn dial(&self, service: &str) -> Dialing {
         let service = service.to_owned();
-        let trust = self.trust.clone();
+        let (trust, client) = (self.trust.clone(), self.client.clone());
         match service.split_once(':').map(|(scheme, _)| scheme) {
             Some("ws" | "wss") => {
                 Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
+            }
+            Some("rendezvous") => {
+                let settings = self.webrtc.clone();
+                Box::pin(async move {
+                    let place = rendezvous::Place::parse(&service);
+                    let place = place.ok_or(DialError::UnknownService)?;
+                    place.dial(&trust, &settings).await
+                })
+            }
+            Some("http" | "https") => {
+                Box::pin(async move { https::connect(&service, &client, &trust).await })
             }
             _ => Box::pin(std::future::ready(Err(DialError::UnknownService))),
         }

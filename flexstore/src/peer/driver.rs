@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Up {
         session: SessionId,
         uplink: Uplink,
+        /// Whether this side opens the channel.
+        opens: bool,
     },
     Received {
         session: SessionId,
@@ -166,7 +168,7 @@ impl Driver {
     /// Runs until every handle of the collection is gone, or the peer is closed.
     pub(crate) async fn run(mut self) {
         let mut free = Instant::now() + FREE_EVERY;
-        let tells = self.replica.register().id().is_team();
+        let tells = self.replica.register().id().holds_teams();
         // Team records that came while it opened.
         self.replica.handle(random::now(), Input::TeamsChanged);
         self.drain();
@@ -267,7 +269,10 @@ impl Driver {
             Command::Close => self.commands.close(),
             Command::Attached(service) => {
                 self.statuses.send_modify(|all| {
-                    all.entry(service).or_default();
+                    all.entry(service).or_insert_with(|| ServiceStatus {
+                        offline_since: Some(now),
+                        ..ServiceStatus::default()
+                    });
                 });
             }
             Command::Detached(service) => self.detach(now, &service),
@@ -276,7 +281,11 @@ impl Driver {
                     status.state = ServiceState::Unreachable(error)
                 });
             }
-            Command::Up { session, uplink } => {
+            Command::Up {
+                session,
+                uplink,
+                opens,
+            } => {
                 if !self.statuses.borrow().contains_key(&uplink.service) {
                     // Detached while the link was being made.
                     return uplink.close(CloseReason::Done);
@@ -288,13 +297,8 @@ impl Driver {
                     };
                 });
                 self.uplinks.insert(session, uplink);
-                self.replica.handle(
-                    now,
-                    Input::Connected {
-                        session,
-                        opens: true,
-                    },
-                );
+                self.replica
+                    .handle(now, Input::Connected { session, opens });
             }
             Command::Received { session, message } => {
                 if let Checked::Plain(Message::Close(reason)) = &message {
@@ -306,6 +310,7 @@ impl Driver {
             Command::Down { session } => {
                 if let Some(uplink) = self.uplinks.remove(&session) {
                     self.set(&uplink.service, |status| {
+                        status.offline_since = Some(now);
                         if !matches!(status.state, ServiceState::Closed(_)) {
                             status.state = ServiceState::Connecting;
                         }
@@ -396,7 +401,7 @@ impl Driver {
                     Origin::Synced(session) => Source::Synced(self.service(session)),
                     Origin::Judged => Source::Judged,
                 };
-                if self.replica.register().id().is_team() {
+                if self.replica.register().id().holds_teams() {
                     self.teams.send_modify(|count| *count += 1);
                 }
                 // Nobody may be listening.

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flexstore_core::CollectionId;
 use flexstore_core::storage::{Sequence, Storage, StorageError};
-use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
-use flexstore_core::wire::{Checked, CloseReason};
+use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
+use flexstore_core::wire::{Checked, CloseReason, Message};
+use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
 use super::progress::Ledger;
+use super::put::{Reply, Waiting};
 use super::{Request, Shared};
 
 /// Messages that wait for a collection, at most; beyond, the links that bring more wait.
@@ -27,8 +28,12 @@ pub(super) enum Event {
     /// A channel was opened.
     Join {
         session: SessionId,
+        /// Whether this relay opened it.
+        opens: bool,
         channel: u32,
         outbox: Outbox,
+        /// Held for as long as the session is.
+        held: Arc<()>,
     },
     /// A message came, checked.
     Message {
@@ -39,6 +44,19 @@ pub(super) enum Event {
     },
     /// The channel is closed or its link is gone.
     Leave(SessionId),
+    /// A record without a link.
+    Put {
+        record: Box<Verified>,
+        from: SessionId,
+        reply: Reply,
+    },
+}
+
+impl Event {
+    /// Whether the registry counted who brings it.
+    const fn joins(&self) -> bool {
+        matches!(self, Self::Join { .. } | Self::Put { .. })
+    }
 }
 
 /// What a collection's task is made of.
@@ -51,9 +69,18 @@ pub(super) struct Opening {
     pub(super) one_at_a_time: Arc<Semaphore>,
 }
 
+/// One session.
+struct Taken {
+    opens: bool,
+    channel: u32,
+    outbox: Outbox,
+    _held: Arc<()>,
+}
+
 struct Collection {
     replica: Replica,
-    seats: BTreeMap<SessionId, (u32, Outbox)>,
+    seats: BTreeMap<SessionId, Taken>,
+    waiting: Waiting,
     settled: Sequence,
     /// Of the requests that are being answered.
     turns: Vec<OwnedSemaphorePermit>,
@@ -78,9 +105,13 @@ pub(super) async fn run(mut opening: Opening) {
     let mut collection = Collection {
         replica,
         seats: BTreeMap::new(),
+        waiting: Waiting::default(),
         settled,
         turns: Vec::new(),
-        teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
+        teams: opening
+            .id
+            .holds_teams()
+            .then(|| opening.shared.teams.clone()),
     };
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);
@@ -89,7 +120,7 @@ pub(super) async fn run(mut opening: Opening) {
     let mut free_at = Instant::now();
     let mut idle_since = Instant::now();
     loop {
-        let idle = collection.seats.is_empty();
+        let idle = collection.is_unused();
         let until = collection.wake_at(free_at, idle.then_some(idle_since + opening.shared.idle));
         tokio::select! {
             biased;
@@ -109,12 +140,12 @@ pub(super) async fn run(mut opening: Opening) {
                 }
                 let mut taken = 0;
                 while let Some(event) = next {
-                    joins += u64::from(matches!(event, Event::Join { .. }));
+                    joins += u64::from(event.joins());
                     collection.take(event);
                     taken += 1;
                     next = if taken < MAX_INBOX { opening.inbox.try_recv().ok() } else { None };
                 }
-                if collection.seats.is_empty() {
+                if collection.is_unused() {
                     idle_since = Instant::now();
                 }
             }
@@ -123,11 +154,11 @@ pub(super) async fn run(mut opening: Opening) {
                 if Instant::now() >= free_at {
                     free_at = Instant::now() + collection.free();
                 }
-                let resting = collection.seats.is_empty() && !collection.replica.is_waiting();
+                let resting = collection.is_unused() && !collection.replica.is_waiting();
                 if resting && idle_since.elapsed() >= opening.shared.idle {
                     if opening.may_close(joins).await {
                         tracing::debug!(collection = %opening.id, "closed");
-                        return;
+                        return collection.leave();
                     }
                     idle_since = Instant::now();
                 }
@@ -183,16 +214,47 @@ impl Opening {
     }
 }
 
+impl Taken {
+    /// Nothing is wrong with a link of which a channel is done or has a twin; its others go on.
+    fn close(self, reason: CloseReason) {
+        match reason {
+            CloseReason::Done | CloseReason::Known => {
+                self.outbox.send(self.channel, &Message::Close(reason));
+            }
+            _ => self.outbox.end(self.channel, reason),
+        }
+    }
+}
+
 impl Collection {
+    /// Whether nobody but this relay itself wants it open.
+    fn is_unused(&self) -> bool {
+        self.seats.values().all(|seat| seat.opens)
+    }
+
+    /// Closes what this relay opened.
+    fn leave(self) {
+        for seat in self.seats.into_values() {
+            seat.close(CloseReason::Done);
+        }
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Join {
                 session,
+                opens,
                 channel,
                 outbox,
+                held,
             } => {
-                self.seats.insert(session, (channel, outbox));
-                let opens = false;
+                let taken = Taken {
+                    opens,
+                    channel,
+                    outbox,
+                    _held: held,
+                };
+                self.seats.insert(session, taken);
                 self.replica
                     .handle(now(), Input::Connected { session, opens });
             }
@@ -213,6 +275,16 @@ impl Collection {
                     self.replica.handle(now(), Input::Disconnected(session));
                 }
             }
+            Event::Put {
+                record,
+                from,
+                reply,
+            } => match self.replica.offer(now(), &record, Origin::Pushed(from)) {
+                Ok((ticket, taken)) => self.waiting.add(ticket, taken, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
+                }
+            },
         }
     }
 
@@ -231,13 +303,13 @@ impl Collection {
         while let Some(output) = self.replica.poll() {
             match output {
                 Output::Send { session, message } => {
-                    if let Some((channel, outbox)) = self.seats.get(&session) {
-                        outbox.send(*channel, &message);
+                    if let Some(seat) = self.seats.get(&session) {
+                        seat.outbox.send(seat.channel, &message);
                     }
                 }
                 Output::Close { session, reason } => {
-                    if let Some((channel, outbox)) = self.seats.remove(&session) {
-                        outbox.end(channel, reason);
+                    if let Some(seat) = self.seats.remove(&session) {
+                        seat.close(reason);
                     }
                 }
                 Output::Update(_) => {
@@ -245,6 +317,8 @@ impl Collection {
                         teams.send_modify(|count| *count += 1);
                     }
                 }
+                Output::Stored(ticket) => self.waiting.tell(ticket, Ok(())),
+                Output::NotStored(ticket, error) => self.waiting.tell(ticket, Err(error)),
                 // The rest is for apps.
                 _ => {}
             }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use flexstore_core::link::{Link, LinkError};
+use flexstore_core::CollectionId;
+use flexstore_core::link::{Link, LinkError, Side};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::{Checked, CloseReason, MAX_CHANNELS, Message};
 use futures_util::{Stream, StreamExt as _};
@@ -15,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::Hub;
 use super::collection::Event;
+use super::dialled::Dialled;
 use super::outbox::{self, Ending, Outbox};
 
 /// Records that are verified in one go, before other tasks get their turn.
@@ -24,15 +26,33 @@ pub(super) type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> +
 
 /// A channel's place at its collection.
 pub(super) struct Seat {
+    pub(super) id: CollectionId,
     pub(super) session: SessionId,
     pub(super) inbox: mpsc::Sender<Event>,
+    /// Held by the collection while the session is.
+    pub(super) held: Weak<()>,
+}
+
+impl Seat {
+    pub(super) fn is_held(&self) -> bool {
+        self.held.strong_count() > 0
+    }
+}
+
+/// Seats by channel.
+pub(super) type Seats = HashMap<u32, Seat>;
+
+enum Next {
+    Frame(Result<Bytes, LinkError>),
+    /// A collection, and the channel to open for it.
+    Open(CollectionId, u32),
 }
 
 struct Reader {
     hub: Hub,
     outbox: Outbox,
     /// Keyed by the peer's numbers; the map's hash is keyed, so the peer cannot aim for collisions.
-    seats: HashMap<u32, Seat>,
+    seats: Seats,
     /// One request at a time is answered: only then is it known how much waits for the peer, and
     /// whether it may ask for more.
     turn: Arc<Semaphore>,
@@ -44,6 +64,7 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         mut incoming,
         outgoing,
         name,
+        side,
         ..
     } = link;
     let (outbox, write) = outbox::open(outgoing, hub.stall);
@@ -54,7 +75,8 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         seats: HashMap::new(),
         turn: Arc::new(Semaphore::new(1)),
     };
-    let ending = reader.run(&mut incoming, &mut stopping).await;
+    let dialled = (side == Side::Dialled).then(|| Dialled::new(&reader.hub));
+    let ending = reader.run(&mut incoming, dialled, &mut stopping).await;
     if let Some(Ending { channel, reason }) = ending {
         outbox.end(channel, reason);
     }
@@ -78,6 +100,7 @@ impl Reader {
     async fn run(
         &mut self,
         incoming: &mut Incoming,
+        mut dialled: Option<Dialled>,
         stopping: &mut watch::Receiver<bool>,
     ) -> Option<Ending> {
         loop {
@@ -91,11 +114,18 @@ impl Reader {
                     drop(self.turn.acquire().await);
                     self.outbox.eased().await;
                     incoming.next().await
-                } => next?,
+                } => Next::Frame(next?),
+                (id, channel) = wanted(&mut dialled, &self.seats) => Next::Open(id, channel),
             };
             let frame = match next {
-                Ok(frame) => frame,
-                Err(error) => return self.broken(&error),
+                Next::Frame(Ok(frame)) => frame,
+                Next::Frame(Err(error)) => return self.broken(&error),
+                Next::Open(id, channel) => {
+                    self.make_room();
+                    // A collection that cannot be had is asked for again at the next review.
+                    let _ = self.join(id, channel, true).await;
+                    continue;
+                }
             };
             let (channel, message) = match Message::decode(&frame) {
                 Ok(decoded) => decoded,
@@ -106,6 +136,10 @@ impl Reader {
                     });
                 }
             };
+            if dialled.is_some() && matches!(message, Message::Open { .. }) {
+                let reason = CloseReason::Protocol;
+                return Some(Ending { channel, reason });
+            }
             if let Err(reason) = self.take(channel, message).await {
                 return Some(Ending { channel, reason });
             }
@@ -124,17 +158,11 @@ impl Reader {
     async fn take(&mut self, channel: u32, message: Message) -> Result<(), CloseReason> {
         match message {
             Message::Open { ref collection, .. } if !self.seats.contains_key(&channel) => {
+                self.make_room();
                 if self.seats.len() >= MAX_CHANNELS as usize {
                     return Err(CloseReason::Limit);
                 }
-                let seat = self.hub.join(collection.clone()).await?;
-                let join = Event::Join {
-                    session: seat.session,
-                    channel,
-                    outbox: self.outbox.clone(),
-                };
-                give(&seat, join).await?;
-                self.seats.insert(channel, seat);
+                self.join(collection.clone(), channel, false).await?;
                 self.hand(channel, Checked::Plain(message)).await
             }
             Message::Close(_) => match self.seats.remove(&channel) {
@@ -155,13 +183,45 @@ impl Reader {
         }
     }
 
-    async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
-        if !self.seats.contains_key(&channel) {
-            return Err(CloseReason::Protocol);
+    /// Forgets the channels that a collection has closed, once there is no room for more: until
+    /// then what was under way on them may still come.
+    fn make_room(&mut self) {
+        if self.seats.len() >= MAX_CHANNELS as usize {
+            self.seats.retain(|_, seat| seat.is_held());
         }
+    }
+
+    async fn join(
+        &mut self,
+        id: CollectionId,
+        channel: u32,
+        opens: bool,
+    ) -> Result<(), CloseReason> {
+        let (session, inbox) = self.hub.join(id.clone()).await?;
+        let held = Arc::new(());
+        let seat = Seat {
+            id,
+            session,
+            inbox,
+            held: Arc::downgrade(&held),
+        };
+        let join = Event::Join {
+            session,
+            opens,
+            channel,
+            outbox: self.outbox.clone(),
+            held,
+        };
+        give(&seat, join).await?;
+        self.seats.insert(channel, seat);
+        Ok(())
+    }
+
+    async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
+        let seat = self.seats.get(&channel).ok_or(CloseReason::Protocol)?;
         // Weights of a batch must not be known to who signed: the system's own random numbers.
         let checked = message
-            .check(&mut UnwrapErr(SysRng))
+            .check(&seat.id, &mut UnwrapErr(SysRng))
             .map_err(|violation| violation.reason())?;
         self.hand(channel, checked).await
     }
@@ -184,10 +244,23 @@ impl Reader {
     }
 }
 
-/// Waits while the collection is busy: that is the back-pressure on the peer.
+/// Waits while the collection is busy: that is the back-pressure on the peer. For one that has
+/// closed the channel nothing matters any more.
 async fn give(seat: &Seat, event: Event) -> Result<(), CloseReason> {
-    seat.inbox
-        .send(event)
-        .await
-        .map_err(|_| CloseReason::Internal)
+    match seat.inbox.send(event).await {
+        Err(_) if seat.is_held() => Err(CloseReason::Internal),
+        _ => Ok(()),
+    }
+}
+
+/// The next collection to open, and on which channel; never, on a link that was accepted.
+async fn wanted(dialled: &mut Option<Dialled>, seats: &Seats) -> (CollectionId, u32) {
+    match dialled {
+        Some(dialled) => {
+            let id = dialled.next(seats).await;
+            let channel = dialled.channel(&id);
+            (id, channel)
+        }
+        None => std::future::pending().await,
+    }
 }

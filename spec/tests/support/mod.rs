@@ -5,6 +5,9 @@
 
 pub mod caller;
 pub mod client;
+pub mod http;
+pub mod javascript;
 pub mod people;
 pub mod raw;
 pub mod relay;
+pub mod tap;

@@ -1,0 +1,34 @@
+//! Links in memory, which carry signals in tests.
+
+use bytes::Bytes;
+use flexstore_core::link::{Link, LinkError, Protocol, Side};
+use futures_util::{sink, stream};
+use tokio::sync::mpsc;
+
+/// Two ends of a link. What one drops, the other sees end.
+pub(crate) fn pair() -> (Link, Link) {
+    let (a, from_a) = mpsc::channel(8);
+    let (b, from_b) = mpsc::channel(8);
+    (
+        end(a, from_b, Side::Dialled),
+        end(b, from_a, Side::Accepted),
+    )
+}
+
+fn end(to: mpsc::Sender<Bytes>, from: mpsc::Receiver<Bytes>, side: Side) -> Link {
+    let incoming = stream::unfold(from, |mut from| async {
+        let frame = from.recv().await?;
+        Some((Ok(frame), from))
+    });
+    let outgoing = sink::unfold(to, |to, frame| async {
+        to.send(frame).await.map_err(|_| LinkError::Gone)?;
+        Ok(to)
+    });
+    Link {
+        incoming: Box::pin(incoming),
+        outgoing: Box::pin(outgoing),
+        name: "memory".into(),
+        side,
+        protocol: Protocol::Native,
+    }
+}
