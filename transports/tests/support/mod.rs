@@ -1,7 +1,10 @@
 //! Links in memory, which carry signals in tests.
+#![allow(dead_code)] // each test uses some
 
 use bytes::Bytes;
 use flexstore_core::link::{Link, LinkError, Protocol, Side};
+use flexstore_transports::rendezvous::{Key, by_hand};
+use flexstore_transports::webrtc::Settings;
 use futures_util::{sink, stream};
 use tokio::sync::mpsc;
 
@@ -31,4 +34,14 @@ fn end(to: mpsc::Sender<Bytes>, from: mpsc::Receiver<Bytes>, side: Side) -> Link
         side,
         protocol: Protocol::Native,
     }
+}
+
+/// Both ends of a link over WebRTC.
+pub(crate) async fn by_hand() -> (Link, Link) {
+    let key = Key::generate().unwrap();
+    let settings = Settings::default();
+    let (offer, text) = by_hand::Offer::make(&settings, &key).await.unwrap();
+    let (answer, text) = by_hand::Answer::to(&text, &key, &settings).await.unwrap();
+    let (a, b) = tokio::join!(offer.accept(&text), answer.connected());
+    (a.unwrap(), b.unwrap())
 }
