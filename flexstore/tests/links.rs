@@ -1,7 +1,7 @@
 //! What a peer does with links: two apps with nothing but a link between them, links that the app
 //! made, and what an app can show while a service comes and goes.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

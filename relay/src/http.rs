@@ -91,7 +91,11 @@ pub async fn serve(
     }
     let stall = config.stall();
     let max_connections = config.max_connections;
-    let services = Services::new(hub, &config, stopping.clone());
+    let native = {
+        let (hub, stopping) = (hub.clone(), stopping.clone());
+        Box::new(move |link| Box::pin(hub.clone().serve(link, stopping.clone())) as _)
+    };
+    let services = Services::new(hub, native, &config, stopping.clone());
     let door = Door::new(services, acceptor, stall, stopping);
     let mut server = Server::new(listener, max_connections, door);
     tokio::select! {
@@ -112,3 +116,6 @@ pub async fn serve(
     let _ = registry.await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

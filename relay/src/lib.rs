@@ -47,6 +47,7 @@ mod config;
 mod descriptors;
 mod http;
 mod hub;
+mod link;
 mod peers;
 mod proxy;
 mod rest;

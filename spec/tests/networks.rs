@@ -7,7 +7,7 @@
 //!                                 (relay, coturn)
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test
 
 mod support;
 

@@ -3,6 +3,7 @@
 //!
 //! | service | transport |
 //! |---|---|
+//! | `http://host:port/flexstore`, `https://host/flexstore` | [`https`] |
 //! | `ws://host:port/flexstore`, `wss://host/flexstore` | [`websocket`] |
 //! | `rendezvous:wss://host/flexstore?name=NAME#KEY` | [`webrtc`], to whoever has the same [`rendezvous`] |
 //!
@@ -22,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod https;
 pub mod rendezvous;
 pub mod signal;
 pub mod tls;
@@ -38,6 +40,7 @@ use self::tls::{Trust, TrustError};
 pub struct Transports {
     trust: Trust,
     webrtc: webrtc::Settings,
+    client: https::Client,
 }
 
 impl Transports {
@@ -54,6 +57,7 @@ impl Transports {
     /// [`TrustError`] if there is none, or one that cannot be a root.
     pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         self.trust = self.trust.add(pem)?;
+        self.client = https::Client::default();
         Ok(self)
     }
 
@@ -68,7 +72,7 @@ impl Transports {
 impl Dialer for Transports {
     fn dial(&self, service: &str) -> Dialing {
         let service = service.to_owned();
-        let trust = self.trust.clone();
+        let (trust, client) = (self.trust.clone(), self.client.clone());
         match service.split_once(':').map(|(scheme, _)| scheme) {
             Some("ws" | "wss") => {
                 Box::pin(async move { websocket::connect_trusting(&service, &trust).await })
@@ -80,6 +84,9 @@ impl Dialer for Transports {
                     let place = place.ok_or(DialError::UnknownService)?;
                     place.dial(&trust, &settings).await
                 })
+            }
+            Some("http" | "https") => {
+                Box::pin(async move { https::connect(&service, &client, &trust).await })
             }
             _ => Box::pin(std::future::ready(Err(DialError::UnknownService))),
         }

@@ -8,7 +8,7 @@ use super::answer::{Answer, Problem, empty};
 /// What pages of these origins may send and see.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "content-type, if-match, if-none-match, flexstore-link, flexstore-seat, last-event-id",
+    "content-type, if-match, if-none-match, last-event-id, flexstore-link, flexstore-at, flexstore-seen, flexstore-seat, flexstore-cursor",
 );
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("etag, flexstore-cursor, flexstore-link, flexstore-seat, location");

@@ -1,8 +1,11 @@
 //! Which request goes where.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flexstore_core::link::Link;
+use flexstore_transports::https::Links;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
 use tokio::sync::watch;
@@ -15,12 +18,18 @@ use crate::Config;
 use crate::config::Service;
 use crate::hub::Hub;
 use crate::proxy::{self, Network};
-use crate::rest;
 use crate::signal::{Around, Signal};
+use crate::{link, rest};
+
+/// What is done with a native link, until it is over.
+pub(crate) type Native =
+    Box<dyn Fn(Link) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What the handlers share.
 pub(crate) struct Services {
     pub(crate) hub: Hub,
+    pub(crate) native: Native,
+    pub(crate) links: Links,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
     signal: Option<Signal>,
@@ -31,12 +40,19 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(super) fn new(hub: Hub, config: &Config, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        hub: Hub,
+        native: Native,
+        config: &Config,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let signal = config
             .serves(Service::Signal)
             .then(|| Signal::start(config.signal.exempt_loopback));
         Self {
             hub,
+            native,
+            links: Links::new(config.max_connections),
             room: Room::new(),
             stopping,
             signal,
@@ -79,8 +95,9 @@ impl Services {
                 self.rendezvous(&segments[1..], asked).await
             }
             (["flexstore", ..], _) if !self.serves_hub => Err(Problem::not_found()),
-            (["flexstore"], Method::GET) => self.link(asked),
+            (["flexstore"], Method::GET) => self.websocket(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
+            (["flexstore", "link"], _) => link::answer(&self, asked).await,
             (["flexstore", kind, collection, tag], _) => {
                 let place = rest::Place::parse(kind, collection, tag);
                 let place = place.ok_or_else(Problem::not_found)?;
@@ -103,9 +120,8 @@ impl Services {
     }
 
     /// A native link over WebSocket.
-    fn link(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
-        let (hub, stopping) = (self.hub.clone(), self.stopping.clone());
-        websocket::upgrade(asked, |link| hub.serve(link, stopping))
+    fn websocket(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
+        websocket::upgrade(asked, move |link| (self.native)(link))
     }
 }
 

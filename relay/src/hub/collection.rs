@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flexstore_core::storage::{Sequence, Storage, StorageError};
-use flexstore_core::sync::{Input, Output, Put, Replica, SessionId, Settings};
+use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, CloseReason, Message};
 use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::outbox::Outbox;
 use super::progress::Ledger;
-use super::put::{PutError, Reply, Waiting};
+use super::put::{Reply, Waiting};
 use super::{Request, Shared};
 
 /// Messages that wait for a collection, at most; beyond, the links that bring more wait.
@@ -108,7 +108,10 @@ pub(super) async fn run(mut opening: Opening) {
         waiting: Waiting::default(),
         settled,
         turns: Vec::new(),
-        teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
+        teams: opening
+            .id
+            .holds_teams()
+            .then(|| opening.shared.teams.clone()),
     };
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);
@@ -276,10 +279,10 @@ impl Collection {
                 record,
                 from,
                 reply,
-            } => match self.replica.put(now(), &record, from) {
-                Ok(Put { ticket, placed }) => self.waiting.add(ticket, placed, reply),
-                Err((reason, retry)) => {
-                    let _ = reply.send(Err(PutError::Refused(reason, retry)));
+            } => match self.replica.offer(now(), &record, Origin::Pushed(from)) {
+                Ok((ticket, taken)) => self.waiting.add(ticket, taken, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
                 }
             },
         }

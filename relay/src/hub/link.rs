@@ -26,6 +26,7 @@ pub(super) type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> +
 
 /// A channel's place at its collection.
 pub(super) struct Seat {
+    pub(super) id: CollectionId,
     pub(super) session: SessionId,
     pub(super) inbox: mpsc::Sender<Event>,
     /// Held by the collection while the session is.
@@ -196,9 +197,10 @@ impl Reader {
         channel: u32,
         opens: bool,
     ) -> Result<(), CloseReason> {
-        let (session, inbox) = self.hub.join(id).await?;
+        let (session, inbox) = self.hub.join(id.clone()).await?;
         let held = Arc::new(());
         let seat = Seat {
+            id,
             session,
             inbox,
             held: Arc::downgrade(&held),
@@ -216,12 +218,10 @@ impl Reader {
     }
 
     async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
-        if !self.seats.contains_key(&channel) {
-            return Err(CloseReason::Protocol);
-        }
+        let seat = self.seats.get(&channel).ok_or(CloseReason::Protocol)?;
         // Weights of a batch must not be known to who signed: the system's own random numbers.
         let checked = message
-            .check(&mut UnwrapErr(SysRng))
+            .check(&seat.id, &mut UnwrapErr(SysRng))
             .map_err(|violation| violation.reason())?;
         self.hand(channel, checked).await
     }

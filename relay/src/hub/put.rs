@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flexstore_core::Verified;
 use flexstore_core::storage::StorageError;
-use flexstore_core::sync::{Placed, Ticket};
+use flexstore_core::sync::{OfferError, Taken, Ticket};
 use flexstore_core::wire::{CloseReason, RefusalReason};
+use flexstore_core::{CollectionId, Verified};
 use tokio::sync::oneshot;
 
 use super::Hub;
@@ -22,20 +22,33 @@ pub(crate) enum PutError {
     Closed(CloseReason),
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Placed, PutError>>;
+impl From<OfferError> for PutError {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Refused {
+                reason,
+                retry_after,
+            } => Self::Refused(reason, retry_after),
+            // Elsewhere: it was sent to the collection that it names.
+            _ => Self::Closed(CloseReason::Internal),
+        }
+    }
+}
+
+pub(super) type Reply = oneshot::Sender<Result<Taken, PutError>>;
 
 /// Records that are on their way to the disk, and who waits for that.
 #[derive(Default)]
-pub(super) struct Waiting(BTreeMap<Ticket, (Placed, Reply)>);
+pub(super) struct Waiting(BTreeMap<Ticket, (Taken, Reply)>);
 
 impl Waiting {
-    pub(super) fn add(&mut self, ticket: Ticket, placed: Placed, reply: Reply) {
-        self.0.insert(ticket, (placed, reply));
+    pub(super) fn add(&mut self, ticket: Ticket, taken: Taken, reply: Reply) {
+        self.0.insert(ticket, (taken, reply));
     }
 
     pub(super) fn tell(&mut self, ticket: Ticket, stored: Result<(), StorageError>) {
-        if let Some((placed, reply)) = self.0.remove(&ticket) {
-            let _ = reply.send(stored.map(|()| placed).map_err(PutError::NotStored));
+        if let Some((taken, reply)) = self.0.remove(&ticket) {
+            let _ = reply.send(stored.map(|()| taken).map_err(PutError::NotStored));
         }
     }
 }
@@ -43,8 +56,7 @@ impl Waiting {
 impl Hub {
     /// Gives a record to its collection; answered when it is durable. Not to be dropped half-way:
     /// the collection would wait for an event that does not come.
-    pub(crate) async fn put(self, record: Verified) -> Result<Placed, PutError> {
-        let id = record.header().collection.clone();
+    pub(crate) async fn put(self, id: CollectionId, record: Verified) -> Result<Taken, PutError> {
         let (from, inbox) = self.join(id).await.map_err(PutError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let put = Event::Put {

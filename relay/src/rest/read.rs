@@ -98,8 +98,8 @@ fn look(register: &Register, place: &Place, query: &Query) -> Result<Found, Stor
         Choice::One(row) | Choice::Deleted(row) => row,
     };
     // Also of what a writer displaces meanwhile the text is still there.
-    Ok(match register.text(&row.stamp.digest)? {
-        Some(text) => Found::Record(row, text),
+    Ok(match register.record(&row.stamp.digest)? {
+        Some(record) => Found::Record(row, record.text().clone()),
         None => Found::Archived(row),
     })
 }

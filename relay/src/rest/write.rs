@@ -1,11 +1,11 @@
 //! What is brought.
 
 use bytes::Bytes;
-use flexstore_core::Verified;
 use flexstore_core::record::MAX_ITEM_BYTES;
 use flexstore_core::storage::StorageError;
-use flexstore_core::sync::Placed;
+use flexstore_core::sync::Taken;
 use flexstore_core::wire::{Checked, CloseReason, Message, RefusalReason, Violation};
+use flexstore_core::{CollectionId, Verified};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use hyper::StatusCode;
@@ -22,23 +22,23 @@ pub(super) async fn put(
     place: Place,
     asked: Asked,
 ) -> Result<Answer, Problem> {
-    let (record, placed) = take(services, place, asked, |_| Ok(())).await?;
-    let (status, word) = match placed {
-        Placed::New => (StatusCode::CREATED, "new"),
-        Placed::Known => (StatusCode::OK, "known"),
-        Placed::Displaced { .. } => (StatusCode::OK, "displaced"),
+    let (record, taken) = take(services, place, asked, |_| Ok(())).await?;
+    let (status, word) = match taken {
+        Taken::New => (StatusCode::CREATED, "new"),
+        Taken::Known => (StatusCode::OK, "known"),
+        Taken::Displaced(_) => (StatusCode::OK, "displaced"),
     };
     let mut body = json!({ "result": word, "digest": record.digest().to_string() });
-    if let Placed::Displaced { by, tombstone } = placed {
+    if let Taken::Displaced(by) = &taken {
         body["successor"] = json!({
-            "digest": by.digest.to_string(),
-            "iat": by.iat,
-            "tombstone": tombstone,
+            "digest": by.stamp.digest.to_string(),
+            "iat": by.stamp.iat,
+            "tombstone": by.tombstone,
         });
     }
     let mut answer = http::json(status, &body);
     let tag = HeaderValue::from_str(&read::etag(&record.stamp()));
-    if let (Ok(tag), false) = (tag, matches!(placed, Placed::Displaced { .. })) {
+    if let (Ok(tag), false) = (tag, matches!(taken, Taken::Displaced(_))) {
         answer.headers_mut().insert(header::ETAG, tag);
     }
     Ok(answer)
@@ -55,17 +55,17 @@ pub(super) async fn delete(
         }
         Err(unacceptable("a tombstone deletes; this is an item"))
     };
-    let (_, placed) = take(services, place, asked, deletes).await?;
-    match placed {
-        Placed::Displaced { by, tombstone } if !tombstone => {
+    let (_, taken) = take(services, place, asked, deletes).await?;
+    match taken {
+        Taken::Displaced(by) if !by.tombstone => {
             let problem = Problem::new(
                 StatusCode::CONFLICT,
                 "displaced",
                 "a later record stands there",
             );
             Err(problem
-                .with("successor", by.digest.to_string())
-                .with("iat", by.iat))
+                .with("successor", by.stamp.digest.to_string())
+                .with("iat", by.stamp.iat))
         }
         _ => Ok(http::empty(StatusCode::NO_CONTENT)),
     }
@@ -77,28 +77,29 @@ async fn take(
     place: Place,
     asked: Asked,
     is_wanted: impl Fn(&Verified) -> Result<(), Problem>,
-) -> Result<(Verified, Placed), Problem> {
+) -> Result<(Verified, Taken), Problem> {
     let headers = asked.headers().clone();
+    let id = place.collection.clone();
     let held = asked.body(&services.room, MAX_ITEM_BYTES).await?;
-    let record = verify(held.bytes.clone())?;
+    let record = verify(held.bytes.clone(), &id)?;
     let header = record.header();
-    if header.collection != place.collection || header.tag != place.tag {
+    if !record.belongs_in(&id) || header.tag != place.tag {
         return Err(unacceptable("the record belongs elsewhere"));
     }
     is_wanted(&record)?;
     check_standing(services, place, &headers, &record).await?;
     // Once begun it is seen through, whether the client waits for it or not.
-    let putting = tokio::spawn(services.hub.clone().put(record.clone()));
-    let placed = putting
+    let putting = tokio::spawn(services.hub.clone().put(id, record.clone()));
+    let taken = putting
         .await
         .unwrap_or(Err(PutError::Closed(CloseReason::Internal)))
         .map_err(|error| refused(&error))?;
-    Ok((record, placed))
+    Ok((record, taken))
 }
 
 /// As records from peers are.
-fn verify(text: Bytes) -> Result<Verified, Problem> {
-    let checked = Message::Records(vec![text]).check(&mut UnwrapErr(SysRng));
+fn verify(text: Bytes, id: &CollectionId) -> Result<Verified, Problem> {
+    let checked = Message::Records(vec![text]).check(id, &mut UnwrapErr(SysRng));
     match checked {
         Ok(Checked::Records(mut records)) if records.len() == 1 => {
             records.pop().ok_or_else(|| unacceptable("no record"))

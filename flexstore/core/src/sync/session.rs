@@ -381,7 +381,7 @@ impl Session {
             }
             Message::Gone { digest, successor } => {
                 self.wanted.remove(&digest);
-                let known = cx.register.text(&successor)?.is_some();
+                let known = cx.register.sent(&successor)?.is_some();
                 if !known && self.to_want.len() < MAX_WANTED {
                     self.to_want.push_back(successor);
                 }

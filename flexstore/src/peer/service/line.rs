@@ -111,20 +111,18 @@ impl Line {
         collections: &BTreeMap<CollectionId, Inbox>,
     ) -> Result<(), Violation> {
         let (number, message) = Message::decode(frame)?;
-        let message = message.check(&mut random::system())?;
-        let plain = message.as_plain();
-        if let Some(Message::Open { collection, .. }) = plain
+        if let Message::Open { collection, .. } = &message
             && !self.channels.contains_key(&number)
-            && !self.asked(number, collection, collections).await
         {
-            return Ok(());
+            self.asked(number, collection, collections).await;
         }
-        let closes = matches!(plain, Some(Message::Close(_)));
+        let closes = matches!(message, Message::Close(_));
         // A channel that was closed here may still hear what was under way.
         if let Some(channel) = self.channels.get(&number)
             && let Some(inbox) = channel.inbox.upgrade()
         {
             let session = channel.session;
+            let message = message.check(&channel.id, &mut random::system())?;
             let _ = inbox.send(Command::Received { session, message }).await;
         }
         if closes && let Some(channel) = self.channels.remove(&number) {
@@ -133,26 +131,25 @@ impl Line {
         Ok(())
     }
 
-    /// The other side opens a channel; whether there is somebody to take it.
+    /// The other side opens a channel.
     async fn asked(
         &mut self,
         number: u32,
         id: &CollectionId,
         collections: &BTreeMap<CollectionId, Inbox>,
-    ) -> bool {
+    ) {
         let room = self.channels.len() < MAX_CHANNELS as usize;
         if room
             && let Some(inbox) = collections.get(id)
             && self.join(number, id, inbox, false).await
         {
-            return true;
+            return;
         }
         if self.missed.len() < MAX_CHANNELS as usize {
             self.missed.insert(id.clone());
         }
         let close = Message::Close(CloseReason::Done).encode(number);
         let _ = self.frames.send(close).await;
-        false
     }
 
     /// Says why the link ends.

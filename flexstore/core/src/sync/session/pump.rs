@@ -70,7 +70,7 @@ impl Session {
                 Outgoing::Offer(digest) | Outgoing::Asked(digest) | Outgoing::Wanted(digest) => {
                     match cx.register.resting(digest)? {
                         Some(_) => None,
-                        None => cx.register.text(digest)?,
+                        None => cx.register.sent(digest)?,
                     }
                 }
             };
