@@ -2,19 +2,17 @@
 //! WebRTC, found by a rendezvous.
 #![allow(clippy::unwrap_used)] // a test
 
-mod support;
-
 use std::time::Duration;
 
 use automerge::sync::{Message, State, SyncDoc as _};
 use automerge::transaction::Transactable as _;
 use automerge::{AutoCommit, ObjType, ROOT, ReadDoc as _};
 use bytes::Bytes;
-use flexstore_core::link::Link;
+use flexstore_core::link::{Link, Protocol};
+use flexstore_testkit::link::memory;
 use flexstore_transports::rendezvous::{self, Key};
 use flexstore_transports::webrtc::Settings;
 use futures_util::{SinkExt as _, StreamExt as _};
-use support::pair;
 
 /// Syncs until neither side has anything to say; an empty frame says that.
 async fn sync(document: &mut AutoCommit, link: &mut Link) -> usize {
@@ -67,7 +65,7 @@ async fn two_documents_become_equal() {
 
     let key = Key::generate().unwrap();
     let settings = Settings::default();
-    let (a, b) = pair();
+    let (a, b) = memory(Protocol::Native);
     let (a, b) = tokio::join!(
         rendezvous::connect(a, "documents", &key, &settings),
         rendezvous::connect(b, "documents", &key, &settings)

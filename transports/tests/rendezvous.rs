@@ -7,15 +7,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flexstore_core::link::{LinkError, MAX_FRAME_BYTES, Protocol, Side};
+use flexstore_testkit::link::{link_conformance, memory};
 use flexstore_transports::rendezvous::{self, Key, KeyError, RendezvousError, by_hand};
 use flexstore_transports::webrtc::{LINGER, Settings};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use support::{by_hand as linked, pair};
+use support::linked;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conformance() {
+    link_conformance(linked).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_meet_in_either_order() {
     for swapped in [false, true] {
-        let (mut early, mut later) = pair();
+        let (mut early, mut later) = memory(Protocol::Native);
         if swapped {
             std::mem::swap(&mut early, &mut later);
         }
@@ -40,7 +46,7 @@ async fn two_meet_in_either_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_or_name() {
     for (key, name) in [([2; 32], "here"), ([1; 32], "there")] {
-        let (a, b) = pair();
+        let (a, b) = memory(Protocol::Native);
         let settings = Settings::default();
         let (one, two) = (Key::from_bytes([1; 32]), Key::from_bytes(key));
         let (a, b) = tokio::join!(
@@ -54,7 +60,7 @@ async fn another_key_or_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_is_gone() {
-    let (a, b) = pair();
+    let (a, b) = memory(Protocol::Native);
     drop(b);
     let key = Key::generate().unwrap();
     let met = rendezvous::connect(a, "here", &key, &Settings::default()).await;

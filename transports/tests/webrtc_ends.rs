@@ -6,6 +6,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use flexstore_core::link::Protocol;
+use flexstore_testkit::link::memory;
 use flexstore_transports::rendezvous::{self, Key, by_hand};
 use flexstore_transports::webrtc::{LINGER, Settings, javascript};
 use tokio::runtime::Handle;
@@ -40,12 +42,12 @@ async fn no_socket_and_no_task_is_left() {
     let key = Key::generate().unwrap();
     let before = (sockets(), Handle::current().metrics().num_alive_tasks());
 
-    let (a, b) = support::by_hand().await;
+    let (a, b) = support::linked().await;
     assert!(sockets() > before.0);
     drop((a, b));
     back_to(before, "both ends").await;
 
-    let (a, mut b) = support::by_hand().await;
+    let (a, mut b) = support::linked().await;
     drop(a);
     while futures_util::StreamExt::next(&mut b.incoming)
         .await
@@ -65,7 +67,7 @@ async fn no_socket_and_no_task_is_left() {
     drop(offer);
     back_to(before, "an answer that was waited for").await;
 
-    let (a, b) = support::pair();
+    let (a, b) = memory(Protocol::Native);
     let meeting = rendezvous::connect(a, "here", &key, &settings);
     assert!(
         tokio::time::timeout(Duration::from_millis(100), meeting)
