@@ -83,8 +83,10 @@ export class Client {
     const connection = new Connection({ service, RTCPeerConnection, uuid, report });
     connection.onclose = () => {
       if (this.connections.get(label) !== connection) return;
+      const links = this.links.get(label);
       this.connections.delete(label);
       this.links.delete(label);
+      for (const link of links.values()) link.closed(); // browsers do not tell of the channels
     };
     this.connections.set(label, connection);
     this.links.set(label, new Map());

@@ -49,7 +49,7 @@ export class Connection {
     const state = this.peer.connectionState;
     this.report({ event: 'connection', state });
     if (state === 'connected') this.resolve();
-    if (state === 'failed' || state === 'closed') this.reject(new Error(state));
+    if (state === 'failed') this.close();
   }
 
   // Channels
@@ -100,6 +100,8 @@ export class Connection {
   }
 
   close() {
+    if (this.closed) return;
+    this.closed = true;
     this.reject(new Error('closed'));
     this.peer.close();
     this.report({ event: 'connection', state: 'closed' });
