@@ -111,7 +111,12 @@ pub struct Author {
 impl Client {
     /// In node; nothing where node or its packages are not there (`cargo spec prepare` installs them).
     pub async fn start() -> Option<Self> {
-        Self::run("client.mjs").await
+        Self::run("client.mjs", &[]).await
+    }
+
+    /// In node, with more in its environment, such as `NODE_EXTRA_CA_CERTS`.
+    pub async fn start_with(environment: &[(&str, &str)]) -> Option<Self> {
+        Self::run("client.mjs", environment).await
     }
 
     /// In a page of headless Chromium.
@@ -120,10 +125,10 @@ impl Client {
             println!("skipped: chromium is not installed (cargo spec prepare)");
             return None;
         }
-        Self::run("browser.mjs").await
+        Self::run("browser.mjs", &[]).await
     }
 
-    async fn run(script: &str) -> Option<Self> {
+    async fn run(script: &str, environment: &[(&str, &str)]) -> Option<Self> {
         let Some(root) = packages() else {
             println!("skipped: @roamhq/wrtc is not installed (cargo spec prepare)");
             return None;
@@ -133,6 +138,7 @@ impl Client {
             .arg(scripts().join(script))
             .current_dir(place.path())
             .env("FLEXSTORE_NPM", root)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -353,6 +359,21 @@ impl Client {
     pub async fn screenshot(&self, path: &Path) {
         self.ask("screenshot", json!({"path": path})).await;
     }
+}
+
+/// A team of two people who see each other's keys at a relay; when both know it.
+pub async fn team_of(one: &Client, other: &Client, members: [&Author; 2]) -> String {
+    let [keys, _, teams] = CREDENTIALS;
+    for author in members {
+        one.collection(keys.0, keys.1).has(&author.tag).await;
+    }
+    let team = one
+        .create_team(&members.map(|author| &author.tag[..]))
+        .await;
+    for (kind, name) in [keys, teams] {
+        other.collection(kind, name).has(&team).await;
+    }
+    team
 }
 
 fn string(value: &Value) -> String {
