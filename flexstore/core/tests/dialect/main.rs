@@ -1,0 +1,10 @@
+//! The JavaScript dialect: messages byte for byte, pieces within their bounds, sessions that come
+//! to the same end as the recorded ones, and hostile input.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test
+
+mod fragments;
+mod message;
+mod session;
+mod shelf;
+#[path = "../support/mod.rs"]
+mod support;
