@@ -17,12 +17,14 @@
 mod fragments;
 mod message;
 mod piece;
+mod root;
 mod session;
 
 pub use fragments::{FragmentError, Fragments, Frames, MAX_OPEN, MAX_PIECES, PIECE_TIMEOUT_MS};
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageError};
 pub use piece::{PIECE_UNITS, Piece};
+pub use root::Heads;
 pub use session::{
     Compared, Ended, FAREWELL_MS, HANDSHAKE_MS, HIGH_BYTES, MAX_AWAITED, MAX_WAITING_BYTES, Page,
-    Role, STALL_MS, Session, Shelves, Shown, Taken, VERSION, VERSIONS_DELAY_MS,
+    Role, STALL_MS, Session, Shelves, Taken, VERSION, VERSIONS_DELAY_MS,
 };

@@ -13,7 +13,8 @@
 //! What is to be sent is looked up when it is pulled, so that a peer that does not read costs the
 //! names of what it will be told and nothing else.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -42,6 +43,8 @@ pub const MAX_AWAITED: usize = 100_000;
 
 /// What a queued tag costs beside its text.
 const TAG_COST: usize = 64;
+/// Tags of which it is remembered what the peer has.
+const MAX_KNOWN: usize = 1024;
 /// Tags looked up in one go for the stream of hashes.
 const PAGE: usize = 128;
 
@@ -90,17 +93,6 @@ impl From<StorageError> for Ended {
     }
 }
 
-/// What a tag shows to the other side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// Nothing.
-    Nothing,
-    /// A record's text.
-    Record(Bytes),
-    /// It was deleted: the texts of the tombstones, one for each owner.
-    Deleted(Vec<Bytes>),
-}
-
 /// What became of a record that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -129,14 +121,19 @@ pub trait Shelves {
     /// [`StorageError`].
     fn page(&mut self, after: Option<&Tag>, most: usize) -> Result<Page, StorageError>;
 
-    /// What a tag shows.
+    /// The text of the record that a tag shows.
     ///
     /// # Errors
     /// [`StorageError`].
-    fn shown(&mut self, tag: &Tag) -> Result<Shown, StorageError>;
+    fn shown(&mut self, tag: &Tag) -> Result<Option<Bytes>, StorageError>;
 
-    /// Whether a hash is that of a record that is or was under the tag, so that it need not be
-    /// asked for; and whether the tag is deleted.
+    /// The texts of the tombstones by which owners deleted what they had under a tag.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    fn tombstones(&mut self, tag: &Tag) -> Result<Vec<Bytes>, StorageError>;
+
+    /// What is known of a hash under a tag.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -188,12 +185,15 @@ pub struct Session {
     more: VecDeque<Message>,
     to_get: VecDeque<Tag>,
     to_answer: VecDeque<Tag>,
-    changed: BTreeSet<Tag>,
+    /// Tags of which the peer is to be told what they show; and whether also that some of it was
+    /// deleted, since the peer still has that.
+    changed: BTreeMap<Tag, bool>,
+    known: Known,
     waiting: usize,
     /// Since when nothing of what waits was pulled.
     waiting_since: Option<u64>,
-    /// Half hashes of the tags asked for: a hundred thousand of them in little room. A peer that
-    /// makes two tags of one hash confuses its own synchronization.
+    /// Short hashes of the tags asked for: a hundred thousand of them in little room. A peer that
+    /// makes two tags of one hash confuses its own synchronization only.
     awaited: BTreeSet<u64>,
     unsettled: usize,
     stream: Stream,
@@ -219,7 +219,8 @@ impl Session {
             more: VecDeque::new(),
             to_get: VecDeque::new(),
             to_answer: VecDeque::new(),
-            changed: BTreeSet::new(),
+            changed: BTreeMap::new(),
+            known: Known::default(),
             waiting: 0,
             waiting_since: None,
             awaited: BTreeSet::new(),
@@ -247,7 +248,9 @@ impl Session {
     /// Bytes that this session holds for its peer, about.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.waiting + self.fragments.reserved() + self.awaited.len() * size_of::<u64>()
+        let awaited = self.awaited.len() * size_of::<u64>();
+        let known = self.known.hashes.len() * size_of::<(u64, u64, Digest)>();
+        self.waiting + self.fragments.reserved() + awaited + known
     }
 
     /// Takes a frame.
@@ -305,9 +308,10 @@ impl Session {
             Message::Hash { tag, hash } => {
                 self.in_stream()?;
                 self.examined += 1;
+                self.known.note(&tag, hash);
                 match shelf.compare(&tag, &hash)? {
                     Compared::Known => {}
-                    Compared::Deleted => self.change(tag),
+                    Compared::Deleted => self.change(tag, true),
                     Compared::Unknown => self.queue(tag, |session| &mut session.to_get),
                 }
             }
@@ -325,10 +329,11 @@ impl Session {
             }
             | Message::Delete { tag, record: text } => {
                 self.awaited.remove(&short(&tag));
+                self.known.note(&tag, Digest::of(&text));
                 match shelf.take(&tag, text)? {
                     Taken::Pending => self.unsettled += 1,
                     Taken::Done => {}
-                    Taken::Deleted => self.change(tag),
+                    Taken::Deleted => self.change(tag, true),
                 }
             }
             Message::SynchronizationComplete(_) if self.agreed.is_some() && !self.peer_complete => {
@@ -365,10 +370,14 @@ impl Session {
         queue(self).push_back(tag);
     }
 
-    fn change(&mut self, tag: Tag) {
+    fn change(&mut self, tag: Tag, deleted: bool) {
         let cost = cost(&tag);
-        if self.changed.insert(tag) {
-            self.waiting += cost;
+        match self.changed.entry(tag) {
+            Entry::Occupied(mut entry) => *entry.get_mut() |= deleted,
+            Entry::Vacant(entry) => {
+                entry.insert(deleted);
+                self.waiting += cost;
+            }
         }
     }
 
@@ -377,7 +386,7 @@ impl Session {
     /// # Errors
     /// [`Ended::TooSlow`] if too much waits for the peer already.
     pub fn changed(&mut self, now: u64, tag: &Tag) -> Result<(), Ended> {
-        self.change(tag.clone());
+        self.change(tag.clone(), false);
         if self.waiting > MAX_WAITING_BYTES {
             return Err(Ended::TooSlow);
         }
@@ -398,7 +407,10 @@ impl Session {
     }
 
     fn has_waiting(&self) -> bool {
-        let cut = self.sending.as_ref().is_some_and(|frames| !frames.is_done());
+        let cut = self
+            .sending
+            .as_ref()
+            .is_some_and(|frames| !frames.is_done());
         let queued = cut || self.waiting > 0 || !self.more.is_empty();
         let running = matches!(self.stream, Stream::Running { .. });
         self.versions_at.is_none() && (queued || running || self.may_complete())
@@ -460,30 +472,17 @@ impl Session {
         }
         if let Some(tag) = self.to_answer.pop_front() {
             self.waiting -= cost(&tag);
-            let record = match shelf.shown(&tag)? {
-                Shown::Record(text) => Some(text),
-                Shown::Nothing | Shown::Deleted(_) => None,
-            };
+            let record = shelf.shown(&tag)?;
+            if let Some(record) = &record {
+                self.known.note(&tag, Digest::of(record));
+            }
             return Ok(Some(Message::Put { tag, record }));
         }
-        while let Some(tag) = self.changed.pop_first() {
+        while let Some((tag, deleted)) = self.changed.pop_first() {
             self.waiting -= cost(&tag);
-            match shelf.shown(&tag)? {
-                Shown::Nothing => {}
-                Shown::Record(text) => {
-                    let record = Some(text);
-                    return Ok(Some(Message::Put { tag, record }));
-                }
-                Shown::Deleted(texts) => {
-                    let delete = |record| Message::Delete {
-                        tag: tag.clone(),
-                        record,
-                    };
-                    self.more.extend(texts.into_iter().map(delete));
-                    if let Some(message) = self.more.pop_front() {
-                        return Ok(Some(message));
-                    }
-                }
+            self.tell(tag, deleted, shelf)?;
+            if let Some(message) = self.more.pop_front() {
+                return Ok(Some(message));
             }
         }
         if let Some(message) = self.next_of_stream(shelf)? {
@@ -494,6 +493,26 @@ impl Session {
             return Ok(Some(Message::SynchronizationComplete(self.examined)));
         }
         Ok(None)
+    }
+
+    /// What a tag shows, unless the peer is known to have that.
+    fn tell(&mut self, tag: Tag, deleted: bool, shelf: &mut dyn Shelves) -> Result<(), Ended> {
+        let shown = shelf.shown(&tag)?;
+        if deleted || shown.is_none() {
+            for record in shelf.tombstones(&tag)? {
+                if self.known.note(&tag, Digest::of(&record)) || deleted {
+                    let tag = tag.clone();
+                    self.more.push_back(Message::Delete { tag, record });
+                }
+            }
+        }
+        if let Some(record) = shown
+            && self.known.note(&tag, Digest::of(&record))
+        {
+            let record = Some(record);
+            self.more.push_back(Message::Put { tag, record });
+        }
+        Ok(())
     }
 
     fn next_of_stream(&mut self, shelf: &mut dyn Shelves) -> Result<Option<Message>, Ended> {
@@ -551,6 +570,33 @@ impl Session {
             return Err(Ended::TooSlow);
         }
         Ok(())
+    }
+}
+
+/// What the peer was last told or told us of a tag, so that nothing is sent back to who sent it.
+/// Of so many tags only: what is forgotten is sent once more, and does no harm.
+#[derive(Default)]
+struct Known {
+    hashes: BTreeMap<u64, Digest>,
+    order: VecDeque<u64>,
+}
+
+impl Known {
+    /// Whether this is another than the last.
+    fn note(&mut self, tag: &Tag, hash: Digest) -> bool {
+        let tag = short(tag);
+        match self.hashes.insert(tag, hash) {
+            Some(before) => before != hash,
+            None => {
+                self.order.push_back(tag);
+                if self.order.len() > MAX_KNOWN
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.hashes.remove(&oldest);
+                }
+                true
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod fragments;
 mod message;
+mod root;
 mod session;
 mod shelf;
 #[path = "../support/mod.rs"]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use flexstore_core::dialect::{Compared, Page, Shelves, Shown, Taken};
+use flexstore_core::dialect::{Compared, Page, Shelves, Taken};
 use flexstore_core::storage::StorageError;
 use flexstore_core::{Digest, Tag};
 
@@ -64,13 +64,13 @@ impl Shelves for Shelf {
         Ok(Page { shown, next })
     }
 
-    fn shown(&mut self, tag: &Tag) -> Result<Shown, StorageError> {
+    fn shown(&mut self, tag: &Tag) -> Result<Option<Bytes>, StorageError> {
         self.looked_up += 1;
-        Ok(match (self.texts.get(tag), self.deleted.get(tag)) {
-            (Some(text), _) => Shown::Record(text.clone()),
-            (None, Some(tombstone)) => Shown::Deleted(vec![tombstone.clone()]),
-            (None, None) => Shown::Nothing,
-        })
+        Ok(self.texts.get(tag).cloned())
+    }
+
+    fn tombstones(&mut self, tag: &Tag) -> Result<Vec<Bytes>, StorageError> {
+        Ok(self.deleted.get(tag).into_iter().cloned().collect())
     }
 
     fn compare(&mut self, tag: &Tag, hash: &Digest) -> Result<Compared, StorageError> {
