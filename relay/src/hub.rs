@@ -138,7 +138,7 @@ async fn registry(
                     let _ = reply.send(Err(CloseReason::Limit));
                     continue;
                 }
-                let entry = open.entry(id).or_insert_with_key(|id| {
+                let entry = open.entry(id.clone()).or_insert_with_key(|id| {
                     let (sender, inbox) = mpsc::channel(MAX_INBOX);
                     tasks.spawn(collection::run(Opening {
                         id: id.clone(),
@@ -154,6 +154,7 @@ async fn registry(
                 });
                 sessions += 1;
                 let seat = Seat {
+                    id,
                     session: SessionId(sessions),
                     inbox: entry.inbox.clone(),
                 };

@@ -10,7 +10,7 @@
 //! | all | both are by members of a team, or both by the owner's key alone; and a counts, or neither does and both are of one author |
 //! | immutable | a is a tombstone and b an item; or, of one author, both are items or both tombstones and a is earlier |
 //! | mutable | a is later, and is a tombstone, or of the same author |
-//! | versioned | a is a tombstone and later |
+//! | versioned | a is a tombstone and later; under the js profile a tombstone may name one state, and displaces that alone, whatever its time, and later tombstones of it by the same author |
 //!
 //! Only what is verified is admitted:
 //!
@@ -39,7 +39,7 @@
 
 use crate::authority::Standing;
 use crate::record::Stamp;
-use crate::{KeyTag, Kind};
+use crate::{Digest, KeyTag, Kind};
 
 /// What the relation looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Contender {
     pub author: KeyTag,
     /// Whether it deletes.
     pub tombstone: bool,
+    /// The state of a version; of a tombstone the only state that it deletes.
+    pub state: Option<Digest>,
     /// Whether it was written for a team by a member.
     pub team: bool,
     /// Whether it counts.
@@ -73,7 +75,12 @@ pub fn displaces(kind: Kind, a: &Contender, b: &Contender) -> bool {
         },
         Kind::Mutable if a.tombstone => later,
         Kind::Mutable => later && register && !(b.tombstone && b.team),
-        Kind::Versioned => later && a.tombstone,
+        // What deletes one state stays, as of immutable content: the state may come again.
+        Kind::Versioned => match a.state {
+            _ if !a.tombstone => false,
+            None => later && !(b.tombstone && b.state.is_some()),
+            state => b.state == state && (!b.tombstone || register && a.stamp < b.stamp),
+        },
     }
 }
 
@@ -113,11 +120,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Digest;
 
     fn contender() -> impl Strategy<Value = Contender> {
-        (0u64..4, 0u8..6, 0u8..3, any::<(bool, bool, bool)>()).prop_map(
-            |(iat, digest, author, (tombstone, team, counts))| Contender {
+        let flags = any::<(bool, bool, bool)>();
+        (0u64..4, 0u8..6, 0u8..3, flags, 0u8..3).prop_map(
+            |(iat, digest, author, (tombstone, team, counts), state)| Contender {
                 stamp: Stamp {
                     iat,
                     digest: Digest::from_bytes([digest; 32]),
@@ -125,8 +132,10 @@ mod tests {
                 // A single key is its own only author.
                 author: KeyTag::from_bytes([if team { author + 1 } else { 0 }; 32]),
                 tombstone,
+                // A tombstone without one deletes the subject.
+                state: (!tombstone || state > 0).then(|| Digest::from_bytes([state; 32])),
                 team,
-                standing: if counts || !team {
+                standing: if counts {
                     Standing::Counts
                 } else {
                     Standing::Unjudged
@@ -135,15 +144,11 @@ mod tests {
         )
     }
 
-    /// Records of one owner, each with a digest of its own. Some are by its key alone, and all of
-    /// those count, or none does.
+    /// Records of one owner, each with a digest of its own. Some are by its key alone.
     fn contenders() -> impl Strategy<Value = Vec<Contender>> {
-        (any::<bool>(), prop::collection::vec(contender(), 1..9)).prop_map(|(counts, mut all)| {
+        prop::collection::vec(contender(), 1..9).prop_map(|mut all| {
             for (i, one) in (0u8..).zip(&mut all) {
                 one.stamp.digest = Digest::from_bytes([i.wrapping_mul(151); 32]);
-                if !one.team && !counts {
-                    one.standing = Standing::Void;
-                }
             }
             all
         })

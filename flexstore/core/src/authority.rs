@@ -17,7 +17,7 @@ pub use judge::{MAX_LOOKS, MAX_LOOKS_IN_ALL, MAX_NESTING, Teams, judge};
 pub use judgement::Judgement;
 pub use presence::Presence;
 pub use store::{Authority, pins};
-pub(crate) use store::{changes_since, heeded, note_change, note_heeded, pin};
+pub(crate) use store::{Heeded, pin};
 pub use team::{MAX_MEMBERS, Member, Roster, RosterError, Sealed, TeamRecord};
 
 /// Whether a record counts.

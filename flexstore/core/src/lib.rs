@@ -23,6 +23,6 @@ pub mod sync;
 mod tag;
 pub mod wire;
 
-pub use place::{CollectionId, CollectionIdError, Kind, MAX_NAME_BYTES};
+pub use place::{CollectionId, CollectionIdError, Kind, MAX_NAME_BYTES, Profile};
 pub use record::{Signed, SigningKey, Verified};
 pub use tag::{Digest, KeyTag, MAX_TAG_BYTES, Tag, TagError, decode_base64url, encode_base64url};

@@ -1,4 +1,4 @@
-//! Which collection: a kind and a name.
+//! Which collection: a kind, a name, and the profile of its records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,19 +29,32 @@ impl Kind {
     }
 }
 
-/// The identity of a collection, the same on every device: its kind and its name.
+/// Whose records a collection holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Profile {
+    /// Only records that sign where they belong.
+    Native,
+    /// Those of the JavaScript original too. **Weaker by design**: nothing in them tells where
+    /// they belong, so that whoever carries one can move it.
+    JavaScript,
+}
+
+/// The identity of a collection, the same on every device: its kind, its name and its profile.
+/// Collections of one name and of different profiles are different ones.
 ///
 /// ```
 /// use flexstore_core::{CollectionId, Kind};
 ///
 /// let id = CollectionId::new(Kind::Mutable, "cities")?;
 /// assert_eq!(id.as_str(), "MutableCollection/cities");
-/// assert_eq!(CollectionId::parse("MutableCollection/cities"), Ok(id));
+/// assert_eq!(CollectionId::parse("MutableCollection/cities"), Ok(id.clone()));
+/// assert_eq!(id.javascript().as_str(), "js:MutableCollection/cities");
 /// # Ok::<(), flexstore_core::CollectionIdError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CollectionId {
     kind: Kind,
+    profile: Profile,
     text: Arc<str>,
 }
 
@@ -58,9 +71,11 @@ pub enum CollectionIdError {
 }
 
 const TEAM: &str = "VersionedCollection/Team";
+const JAVASCRIPT: &str = "js:";
+const JAVASCRIPT_TEAM: &str = "js:MutableCollection/Team";
 
 impl CollectionId {
-    /// Of a kind and a name of 1 to [`MAX_NAME_BYTES`] bytes without control characters.
+    /// Native, of a kind and a name of 1 to [`MAX_NAME_BYTES`] bytes without control characters.
     ///
     /// # Errors
     /// [`CollectionIdError::BadName`].
@@ -70,15 +85,24 @@ impl CollectionId {
         }
         Ok(Self {
             kind,
+            profile: Profile::Native,
             text: format!("{}/{name}", kind.as_str()).into(),
         })
     }
 
-    /// Reads the form `MutableCollection/name`.
+    /// Reads the form `MutableCollection/name`, or `js:MutableCollection/name`.
     ///
     /// # Errors
     /// [`CollectionIdError`].
     pub fn parse(text: &str) -> Result<Self, CollectionIdError> {
+        match text.strip_prefix(JAVASCRIPT) {
+            Some(text) => Self::parse_native(text).map(|id| id.javascript()),
+            None => Self::parse_native(text),
+        }
+    }
+
+    /// Reads the form that records sign: of a native collection.
+    pub(crate) fn parse_native(text: &str) -> Result<Self, CollectionIdError> {
         let (word, name) = text.split_once('/').ok_or(CollectionIdError::UnknownKind)?;
         let kind = [Kind::Immutable, Kind::Mutable, Kind::Versioned]
             .into_iter()
@@ -93,19 +117,56 @@ impl CollectionId {
         self.kind
     }
 
+    /// Whose records it holds.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The collection of the js profile of this kind and name.
+    #[must_use]
+    pub fn javascript(&self) -> Self {
+        match self.profile {
+            Profile::JavaScript => self.clone(),
+            Profile::Native => Self {
+                kind: self.kind,
+                profile: Profile::JavaScript,
+                text: format!("{JAVASCRIPT}{}", self.text).into(),
+            },
+        }
+    }
+
+    /// The native collection of this kind and name.
+    #[must_use]
+    pub fn native(&self) -> Self {
+        match self.profile {
+            Profile::Native => self.clone(),
+            Profile::JavaScript => Self {
+                kind: self.kind,
+                profile: Profile::Native,
+                text: self.signed().into(),
+            },
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.text[self.kind.as_str().len() + 1..]
+        &self.signed()[self.kind.as_str().len() + 1..]
     }
 
     /// Whether the collection holds the keys and teams of all others: `EncryptionKey` and
-    /// `KeyRecovery` (mutable), `Team` (versioned).
+    /// `KeyRecovery` (mutable), `Team` (versioned; under the js profile mutable).
     #[must_use]
     pub fn is_credential(&self) -> bool {
         matches!(
             self.as_str(),
-            "MutableCollection/EncryptionKey" | "MutableCollection/KeyRecovery" | TEAM
+            "MutableCollection/EncryptionKey"
+                | "MutableCollection/KeyRecovery"
+                | TEAM
+                | "js:MutableCollection/EncryptionKey"
+                | "js:MutableCollection/KeyRecovery"
+                | JAVASCRIPT_TEAM
         )
     }
 
@@ -114,17 +175,50 @@ impl CollectionId {
     pub fn team() -> Self {
         Self {
             kind: Kind::Versioned,
+            profile: Profile::Native,
             text: TEAM.into(),
         }
     }
 
-    /// Whether it is the collection of Team records.
+    /// The collection of the Team records of the js profile.
+    #[must_use]
+    pub fn javascript_team() -> Self {
+        Self {
+            kind: Kind::Mutable,
+            profile: Profile::JavaScript,
+            text: JAVASCRIPT_TEAM.into(),
+        }
+    }
+
+    /// Whether it is the collection of native Team records.
     #[must_use]
     pub fn is_team(&self) -> bool {
         self.as_str() == TEAM
     }
 
-    /// Kind and name as signed in `col` and sent on the wire: `MutableCollection/name`.
+    /// Whether it is the collection of the Team records of the js profile.
+    #[must_use]
+    pub fn is_javascript_team(&self) -> bool {
+        self.as_str() == JAVASCRIPT_TEAM
+    }
+
+    /// Whether it holds Team records of either profile, by which other collections judge.
+    #[must_use]
+    pub fn holds_teams(&self) -> bool {
+        self.is_team() || self.is_javascript_team()
+    }
+
+    /// Kind and name as a record signs them in `col`, whatever the profile:
+    /// `MutableCollection/name`.
+    #[must_use]
+    pub fn signed(&self) -> &str {
+        match self.profile {
+            Profile::Native => &self.text,
+            Profile::JavaScript => &self.text[JAVASCRIPT.len()..],
+        }
+    }
+
+    /// As sent on the wire: `MutableCollection/name`, `js:MutableCollection/name`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -166,5 +260,33 @@ mod tests {
                 .name(),
             "a/b"
         );
+    }
+
+    #[test]
+    fn a_profile_is_part_of_the_identity() {
+        let native = CollectionId::new(Kind::Versioned, "js:x").unwrap();
+        let js = native.javascript();
+        assert_ne!(native, js);
+        assert_eq!(js.as_str(), "js:VersionedCollection/js:x");
+        assert_eq!(js.signed(), native.as_str());
+        assert_eq!((js.name(), js.kind()), (native.name(), native.kind()));
+        assert_eq!(CollectionId::parse(js.as_str()), Ok(js.clone()));
+        assert_eq!((js.native(), js.javascript()), (native, js));
+        assert!(CollectionId::parse("js:js:VersionedCollection/x").is_err());
+        assert!(CollectionId::parse_native("js:VersionedCollection/x").is_err());
+        assert!(CollectionId::parse("JS:VersionedCollection/x").is_err());
+    }
+
+    #[test]
+    fn the_team_collections_are_told_apart() {
+        let (native, js) = (CollectionId::team(), CollectionId::javascript_team());
+        assert!(native.is_team() && !native.is_javascript_team() && native.holds_teams());
+        assert!(js.is_javascript_team() && !js.is_team() && js.holds_teams());
+        assert_eq!(CollectionId::parse(js.as_str()), Ok(js.clone()));
+        assert!(native.is_credential() && js.is_credential());
+        // Of the other kind they are collections like any.
+        for other in [native.javascript(), js.native()] {
+            assert!(!other.holds_teams() && !other.is_credential());
+        }
     }
 }

@@ -9,11 +9,16 @@
 //! A record is a JWS (RFC 7515) in exactly one of two forms: compact with one signature, or
 //! general JSON (§7.2.1) with two, the owner's and then the author's. Every other form is refused,
 //! so nobody can mint a second form of somebody's record.
+//!
+//! Collections of the js profile hold records of the JavaScript original too: see [`js`].
 
 mod header;
+mod held;
 pub mod js;
 mod key;
 mod verdict;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 pub use header::{
@@ -91,6 +96,8 @@ struct Inner {
     digest: Digest,
     header: Header,
     payload: Bytes,
+    /// Of a record of the original, where it stands.
+    javascript: Option<Arc<js::Place>>,
 }
 
 /// A well-formed record whose signatures nobody has checked yet. It offers no payload and no
@@ -180,6 +187,7 @@ impl Signed {
             digest,
             header,
             payload,
+            javascript: None,
         };
         Ok(Self {
             inner,
@@ -211,12 +219,13 @@ impl Signed {
                 digest,
                 header,
                 payload,
+                javascript: None,
             },
             signatures,
         })
     }
 
-    /// SHA-256 of the text: the record's identity on the wire.
+    /// The record's identity on the wire: SHA-256 of what is sent, which is the text.
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.inner.digest
@@ -293,27 +302,13 @@ impl std::fmt::Debug for Signed {
 }
 
 impl Verified {
-    /// A record read back from this replica's own store, where only verified ones are kept. The
-    /// digest stands for the signatures: it was computed when they were checked.
-    ///
-    /// # Errors
-    /// [`ParseError::Disagree`] if the text is not the one of that digest; other [`ParseError`]s
-    /// for damage that the digest cannot show.
-    pub(crate) fn restore(text: Bytes, digest: &Digest) -> Result<Self, ParseError> {
-        let signed = Signed::read(text)?;
-        if signed.inner.digest != *digest {
-            return Err(ParseError::Disagree);
-        }
-        Ok(Self(signed.inner))
-    }
-
-    /// The JWS text, as signed and sent.
+    /// The JWS text, as signed.
     #[must_use]
     pub const fn text(&self) -> &Bytes {
         &self.0.text
     }
 
-    /// SHA-256 of the text.
+    /// The record's identity: SHA-256 of what is [sent](Self::sent).
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.0.digest
@@ -354,6 +349,9 @@ impl Verified {
         let header = &self.0.header;
         if header.collection.is_team() {
             return self.0.digest;
+        }
+        if let Some(state) = self.deletes_state() {
+            return state;
         }
         let rest = match &header.ant {
             Some(ant) => ant.to_string(),
@@ -406,7 +404,7 @@ pub enum Content {
 /// A record to be signed.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// Where it belongs.
+    /// Where it belongs. In one of the js profile too it signs kind and name.
     pub collection: CollectionId,
     /// The tag, or the subject of a version. Of immutable content it is computed, and this one is
     /// ignored; of its tombstone it is the content's tag.
@@ -526,7 +524,7 @@ impl Draft {
             iat,
             encryption,
             ant,
-            collection,
+            collection: collection.native(),
             tag,
             cty,
             payload_hash,
@@ -545,6 +543,7 @@ fn seal_up(text: Bytes, header: Header, payload: Bytes) -> Result<Verified, Pars
         digest,
         header,
         payload,
+        javascript: None,
     }))
 }
 

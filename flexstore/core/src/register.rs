@@ -1,8 +1,10 @@
 //! The rows of a collection on disk, and what is read from them.
 //!
 //! ```text
-//! Register  place ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state [‖ ant]]
-//! Body      place ‖ digest                               ->  the record's text
+//! Register  place ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state] [‖ ant] [‖ hash]
+//! Body      place ‖ digest                               ->  the record as it is sent
+//! Body      place of states ‖ state ‖ digest             ->  the row's key (js profile)
+//! Body      place of roots ‖ subject ‖ 0 ‖ owner         ->  digest ‖ an owner's root (js profile)
 //! Resting   place ‖ digest                               ->  when ‖ successor ‖ the row's key
 //! Meta      "c" ‖ kind/name                              ->  nothing
 //! ```
@@ -14,9 +16,13 @@
 //!
 //! The row of a team's record that was displaced goes to a second place, the other half of that
 //! hash, since a later Team record may bring it back. (A single key's records all count, or none
-//! does; who displaces whom among them does not change.)
+//! does; who displaces whom among them does not change. Under the js profile they may count until
+//! a time, so there every row that was displaced goes there.)
 
 mod reading;
+mod roots;
+mod row;
+mod states;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,147 +30,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub(crate) use reading::shown;
 pub use reading::{ReadError, Selection, Timestamp, Versions};
+pub use row::Row;
+pub use states::Stated;
 
-use crate::admission::Contender;
-use crate::authority::Standing;
 use crate::record::{ParseError, Stamp};
 use crate::storage::{Batch, Storage, StorageError, Table};
-use crate::{CollectionId, Digest, KeyTag, Kind, Tag, Verified};
-
-const TOMBSTONE: u8 = 1;
-const ARCHIVED: u8 = 2;
-const VERSION: u8 = 4;
-const ANTECEDENT: u8 = 8;
-const UNJUDGED: u8 = 16;
-const VOID: u8 = 32;
+use crate::{CollectionId, Digest, KeyTag, Kind, Profile, Tag, Verified};
 
 /// Where the rows of a collection begin.
 pub(crate) type Place = [u8; 16];
-
-/// One record of the set, without its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The tag under which it is stored.
-    pub tag: Tag,
-    /// Whose it is.
-    pub owner: KeyTag,
-    /// Who wrote it.
-    pub author: KeyTag,
-    /// Time, then digest.
-    pub stamp: Stamp,
-    /// Whether it deletes.
-    pub tombstone: bool,
-    /// Whether its text was dropped by `archive`.
-    pub archived: bool,
-    /// The state tag, if it is a version.
-    pub state: Option<Digest>,
-    /// The state tag of the version that it follows.
-    pub ant: Option<Digest>,
-    /// Whether it counts, by the Team records that were here when it was last judged.
-    pub standing: Standing,
-}
-
-impl Row {
-    /// The row of a record.
-    #[must_use]
-    pub fn of(record: &Verified, standing: Standing) -> Self {
-        let header = record.header();
-        let version = header.collection.kind() == Kind::Versioned && !record.is_tombstone();
-        Self {
-            tag: header.tag.clone(),
-            owner: header.owner,
-            author: header.author,
-            stamp: record.stamp(),
-            tombstone: record.is_tombstone(),
-            archived: false,
-            state: version.then(|| record.state()),
-            ant: header.ant,
-            standing,
-        }
-    }
-
-    /// Whether it was written for a team by a member.
-    #[must_use]
-    pub fn is_team(&self) -> bool {
-        self.owner != self.author
-    }
-
-    /// Whether it counts.
-    #[must_use]
-    pub fn counts(&self) -> bool {
-        self.standing == Standing::Counts
-    }
-
-    /// What admission looks at.
-    #[must_use]
-    pub fn contender(&self) -> Contender {
-        Contender {
-            stamp: self.stamp,
-            author: self.author,
-            tombstone: self.tombstone,
-            team: self.is_team(),
-            standing: self.standing,
-        }
-    }
-
-    fn value(&self) -> Vec<u8> {
-        let mut flags = 0;
-        for (flag, set) in [
-            (TOMBSTONE, self.tombstone),
-            (ARCHIVED, self.archived),
-            (VERSION, self.state.is_some()),
-            (ANTECEDENT, self.ant.is_some()),
-            (UNJUDGED, self.standing == Standing::Unjudged),
-            (VOID, self.standing == Standing::Void),
-        ] {
-            flags |= if set { flag } else { 0 };
-        }
-        let mut value = Vec::with_capacity(73);
-        value.push(flags);
-        value.extend_from_slice(&self.stamp.iat.to_be_bytes());
-        for digest in self.state.iter().chain(&self.ant) {
-            value.extend_from_slice(digest.as_bytes());
-        }
-        value
-    }
-
-    fn read(key: &[u8], value: &[u8]) -> Option<Self> {
-        let (key, digest) = key.split_last_chunk::<32>()?;
-        let (key, author) = key.split_last_chunk::<32>()?;
-        let (_, key) = key.split_last()?;
-        let (key, owner) = key.split_last_chunk::<32>()?;
-        let tag = key.get(16..)?.strip_suffix(&[0])?;
-        let (flags, value) = value.split_first()?;
-        let (iat, mut value) = value.split_first_chunk::<8>()?;
-        let mut next = |flag| -> Option<Option<Digest>> {
-            if flags & flag == 0 {
-                return Some(None);
-            }
-            let (digest, rest) = value.split_first_chunk::<32>()?;
-            value = rest;
-            Some(Some(Digest::from_bytes(*digest)))
-        };
-        let (state, ant) = (next(VERSION)?, next(ANTECEDENT)?);
-        Some(Self {
-            tag: Tag::new(str::from_utf8(tag).ok()?).ok()?,
-            owner: KeyTag::from_bytes(*owner),
-            author: KeyTag::from_bytes(*author),
-            stamp: Stamp {
-                iat: u64::from_be_bytes(*iat),
-                digest: Digest::from_bytes(*digest),
-            },
-            tombstone: flags & TOMBSTONE != 0,
-            archived: flags & ARCHIVED != 0,
-            state,
-            ant,
-            standing: match flags & (UNJUDGED | VOID) {
-                0 => Standing::Counts,
-                UNJUDGED => Standing::Unjudged,
-                _ => Standing::Void,
-            },
-        })
-    }
-}
 
 /// A record that was displaced and waits for its space to be freed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,7 +171,7 @@ impl Register {
         self.collect(&self.owner_key(tag, owner), usize::MAX)
     }
 
-    /// The rows of a team under one tag that were displaced and rest.
+    /// The rows of an owner under one tag that were displaced, rest, and may come back.
     pub(crate) fn shaded(&self, tag: &Tag, owner: &KeyTag) -> Result<Vec<Row>, StorageError> {
         let mut prefix = self.owner_key(tag, owner);
         prefix[..16].copy_from_slice(&self.shade);
@@ -415,11 +289,11 @@ impl Register {
         Ok(stamps)
     }
 
-    /// The text of a record, if it is here.
+    /// A record as it is sent, if it is here.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn text(&self, digest: &Digest) -> Result<Option<Bytes>, StorageError> {
+    pub fn sent(&self, digest: &Digest) -> Result<Option<Bytes>, StorageError> {
         self.storage.get(Table::Body, &self.digest_key(digest))
     }
 
@@ -428,11 +302,13 @@ impl Register {
     /// # Errors
     /// [`StorageError::Damaged`] if the text is not the one that was verified and stored.
     pub fn record(&self, digest: &Digest) -> Result<Option<Verified>, StorageError> {
-        let Some(text) = self.text(digest)? else {
+        let Some(sent) = self.sent(digest)? else {
             return Ok(None);
         };
         let damaged = |_: ParseError| StorageError::Damaged;
-        Verified::restore(text, digest).map(Some).map_err(damaged)
+        Verified::restore(sent, digest, &self.id)
+            .map(Some)
+            .map_err(damaged)
     }
 
     /// Whether a record was displaced here, and by what.
@@ -455,9 +331,11 @@ impl Register {
                 if let (Some(digest), Some(resting)) = (key.last_chunk(), read_resting(value))
                     && resting.since < before
                 {
+                    let row = value[40..].to_vec();
                     found.push(Rested {
                         digest: Digest::from_bytes(*digest),
-                        row: value[40..].to_vec(),
+                        row,
+                        state: None,
                     });
                 }
                 if found.len() < limit {
@@ -466,16 +344,16 @@ impl Register {
                     ControlFlow::Break(())
                 }
             })?;
+        for one in &mut found {
+            one.state = self.state_of(&one.row)?;
+        }
         Ok(found)
     }
 
-    pub(crate) fn put(&self, batch: &mut Batch, row: &Row, text: Bytes) {
+    pub(crate) fn put(&self, batch: &mut Batch, row: &Row, record: &Verified) {
         self.put_row(batch, row);
-        batch.put(
-            Table::Body,
-            self.digest_key(&row.stamp.digest).to_vec(),
-            text,
-        );
+        self.keep(batch, record);
+        self.note_state(batch, row);
     }
 
     /// The row anew, where only its standing changed.
@@ -491,7 +369,7 @@ impl Register {
     pub(crate) fn rest(&self, batch: &mut Batch, row: &Row, resting: Resting) {
         let mut value = resting.since.to_be_bytes().to_vec();
         value.extend_from_slice(resting.successor.as_bytes());
-        if row.is_team() {
+        if self.may_return(row) {
             let shade = self.shade_key(row);
             value.extend_from_slice(&shade[16..]);
             batch.put(Table::Register, shade, row.value());
@@ -515,8 +393,15 @@ impl Register {
         batch.put(Table::Register, self.shade_key(row), row.value());
     }
 
-    pub(crate) fn keep_text(&self, batch: &mut Batch, digest: &Digest, text: Bytes) {
-        batch.put(Table::Body, self.digest_key(digest).to_vec(), text);
+    /// The record without its row.
+    pub(crate) fn keep(&self, batch: &mut Batch, record: &Verified) {
+        let key = self.digest_key(&record.digest()).to_vec();
+        batch.put(Table::Body, key, record.sent().clone());
+    }
+
+    /// Whether the row of a record that was displaced is kept, since it may come back.
+    pub(crate) fn may_return(&self, row: &Row) -> bool {
+        row.is_team() || self.id.profile() == Profile::JavaScript
     }
 
     pub(crate) fn archive(&self, batch: &mut Batch, row: &Row) {
@@ -534,6 +419,9 @@ impl Register {
         batch.delete(Table::Body, key.to_vec());
         if !rested.row.is_empty() {
             let shade = [&self.shade[..], &rested.row].concat();
+            if let Some(state) = rested.state {
+                batch.delete(Table::Body, self.state_key(&state, &rested.digest));
+            }
             batch.delete(Table::Register, shade);
         }
     }
@@ -542,8 +430,10 @@ impl Register {
 /// A record that has rested long enough.
 pub(crate) struct Rested {
     digest: Digest,
-    /// The rest of its row's key; empty for a single key's.
+    /// The rest of its row's key; empty if it cannot come back.
     row: Vec<u8>,
+    /// Under the js profile, its state.
+    state: Option<Digest>,
 }
 
 fn read_resting(value: &[u8]) -> Option<Resting> {

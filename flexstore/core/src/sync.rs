@@ -21,10 +21,13 @@ pub mod reconcile;
 mod replica;
 mod session;
 mod settings;
+mod taking;
+mod teams;
 mod writing;
 
 pub use event::{AskId, Input, Origin, Output, Ticket, Transfer, Update};
 pub use replica::{MAX_AHEAD_MS, MAX_FILTERED, Replica};
 pub use session::{SessionId, WINDOW_BYTES};
 pub use settings::{Policy, Settings};
+pub use taking::{OfferError, Taken};
 pub use writing::{Keys, Refusal, WriteError, Writing, Written};

@@ -135,7 +135,7 @@ pub enum Message {
     Reconcile(Bytes),
     /// The side that opened has sent and received all that the reconciliation found.
     Reconciled,
-    /// Records: new ones, offered ones, asked ones.
+    /// Records, each as [`Verified::sent`]: new ones, offered ones, asked ones.
     Records(Vec<Bytes>),
     /// The first so many records sent on this channel are durable here, or refused.
     Acknowledge(u64),
@@ -208,16 +208,22 @@ impl Violation {
 }
 
 impl Message {
-    /// Checks the records that the message carries, in one batch. The random numbers must be
-    /// unpredictable to the signers.
+    /// Checks the records that the message carries, in one batch: those of the collection whose
+    /// channel it came on. The random numbers must be unpredictable to the signers.
     ///
     /// # Errors
     /// [`Violation`] if one is no record or does not verify.
-    pub fn check(self, random: &mut impl CryptoRng) -> Result<Checked, Violation> {
-        let Self::Records(texts) = self else {
+    pub fn check(
+        self,
+        id: &CollectionId,
+        random: &mut impl CryptoRng,
+    ) -> Result<Checked, Violation> {
+        let Self::Records(sent) = self else {
             return Ok(Checked::Plain(self));
         };
-        let signed: Result<Vec<_>, _> = texts.into_iter().map(Signed::parse).collect();
+        let signed: Result<Vec<_>, _> = (sent.into_iter())
+            .map(|sent| Signed::parse_for(sent, id))
+            .collect();
         let verified: Result<Vec<_>, _> =
             Signed::verify_batch(signed?, random).into_iter().collect();
         Ok(Checked::Records(verified?))

@@ -131,7 +131,10 @@ proptest! {
     #[test]
     fn any_bytes_end_in_a_typed_error_or_a_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok((_, message)) = Message::decode(&bytes.into()) {
-            let _ = message.check(&mut rand_core::UnwrapErr(getrandom::SysRng));
+            let id = CollectionId::new(Kind::Versioned, "x").unwrap();
+            let mut random = rand_core::UnwrapErr(getrandom::SysRng);
+            let _ = message.clone().check(&id, &mut random);
+            let _ = message.check(&id.javascript(), &mut random);
         }
     }
 }
@@ -232,16 +235,16 @@ fn a_record_that_does_not_verify_is_a_violation() {
     let mut random = rand_core::UnwrapErr(getrandom::SysRng);
     let key = flexstore_core::SigningKey::from_seed(&[1; 32]);
     let id = CollectionId::new(Kind::Mutable, "x").unwrap();
-    let record = flexstore_core::record::Draft::text(id, Tag::new("a").unwrap(), "b", 1)
+    let record = flexstore_core::record::Draft::text(id.clone(), Tag::new("a").unwrap(), "b", 1)
         .sign(&key)
         .unwrap();
     let mut forged = record.text().to_vec();
     let last = forged.len() - 3;
     forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
     let texts = vec![record.text().clone(), forged.into()];
-    let violation = Message::Records(texts).check(&mut random).unwrap_err();
+    let violation = Message::Records(texts).check(&id, &mut random).unwrap_err();
     assert!(matches!(violation, Violation::Signature(_)), "{violation}");
     assert_eq!(violation.reason(), CloseReason::BadRecord);
-    let noise = Message::Records(vec![Bytes::from_static(b"noise")]).check(&mut random);
+    let noise = Message::Records(vec![Bytes::from_static(b"noise")]).check(&id, &mut random);
     assert!(matches!(noise, Err(Violation::Record(_))));
 }

@@ -166,7 +166,7 @@ impl Driver {
     /// Runs until every handle of the collection is gone, or the peer is closed.
     pub(crate) async fn run(mut self) {
         let mut free = Instant::now() + FREE_EVERY;
-        let tells = self.replica.register().id().is_team();
+        let tells = self.replica.register().id().holds_teams();
         // Team records that came while it opened.
         self.replica.handle(random::now(), Input::TeamsChanged);
         self.drain();
@@ -396,7 +396,7 @@ impl Driver {
                     Origin::Synced(session) => Source::Synced(self.service(session)),
                     Origin::Judged => Source::Judged,
                 };
-                if self.replica.register().id().is_team() {
+                if self.replica.register().id().holds_teams() {
                     self.teams.send_modify(|count| *count += 1);
                 }
                 // Nobody may be listening.

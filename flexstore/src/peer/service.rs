@@ -234,11 +234,12 @@ impl Task {
 /// Decodes and verifies a frame, here and not in the collection's own task, and hands it over.
 async fn route(frame: &Bytes, channels: &Channels) -> Result<(), Violation> {
     let (channel, message) = Message::decode(frame)?;
-    let message = message.check(&mut random::system())?;
     // A channel that was closed here may still hear what was under way.
-    if let Some((_, session, inbox)) = channels.get(&channel)
-        && let Some(inbox) = inbox.upgrade()
-    {
+    let Some((id, session, inbox)) = channels.get(&channel) else {
+        return Ok(());
+    };
+    let message = message.check(id, &mut random::system())?;
+    if let Some(inbox) = inbox.upgrade() {
         let _ = inbox
             .send(Command::Received {
                 session: *session,

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use flexstore_core::authority::TeamRecord;
+use flexstore_core::authority::{TeamRecord, js};
+use flexstore_core::record::js as javascript;
 use flexstore_core::storage::{MemoryStorage, Progress, Storage};
 use flexstore_core::sync::{
     Input, Keys, MAX_AHEAD_MS, Output, Replica, SessionId, Settings, Ticket, Update, WriteError,
@@ -294,7 +295,7 @@ impl Network {
 
     /// Hands a node a record as if a peer had sent it, over a session of its own.
     pub fn inject(&mut self, node: usize, record: &Verified) {
-        if let Some(reason) = self.offer(node, record.text().clone()) {
+        if let Some(reason) = self.offer(node, record.sent().clone()) {
             self.nodes[node].closed.push(reason);
         }
     }
@@ -323,7 +324,7 @@ impl Network {
         );
         let mut violation = None;
         for message in [open, message] {
-            match message.check(&mut self.random) {
+            match message.check(&self.nodes[node].id, &mut self.random) {
                 Ok(message) => self.hand(node, session, message),
                 Err(error) => violation = Some(error.reason()),
             }
@@ -346,12 +347,13 @@ impl Network {
             ..
         } = &mut self.nodes[node];
         if let Checked::Records(records) = &message {
-            let ours = |record: &&Verified| record.header().collection == *id;
+            let ours = |record: &&Verified| record.belongs_in(id);
             let takes = |record: &&Verified| {
                 let header = record.header();
                 header.iat <= now + MAX_AHEAD_MS
                     && (!id.is_credential() || header.tag == header.owner.tag())
                     && (!id.is_team() || TeamRecord::of(record).is_ok())
+                    && (!id.is_javascript_team() || is_javascript_team(record))
             };
             // A record of another collection ends the session, so nothing after it is taken.
             for record in records.iter().take_while(ours).filter(takes) {
@@ -395,7 +397,7 @@ impl Network {
         if let Some((_, frame)) = self.pipes[i].frames.pop_front() {
             let checked = Message::decode(&frame)
                 .map_err(flexstore_core::wire::Violation::from)
-                .and_then(|(_, message)| message.check(&mut self.random));
+                .and_then(|(_, message)| message.check(&self.nodes[to].id, &mut self.random));
             match checked {
                 Ok(message) => {
                     self.hand(to, session, message);
@@ -446,7 +448,7 @@ impl Network {
     fn drain(&mut self, node: usize) {
         let updates = self.nodes[node].updates.len();
         self.drain_one(node);
-        if self.nodes[node].id.is_team() && self.nodes[node].updates.len() > updates {
+        if self.nodes[node].id.holds_teams() && self.nodes[node].updates.len() > updates {
             self.tell_housemates(node);
         }
     }
@@ -507,6 +509,10 @@ impl Network {
             pipe.frames.push_back((at, frame));
         }
     }
+}
+
+fn is_javascript_team(record: &Verified) -> bool {
+    javascript::Verified::of(record).is_some_and(|record| js::TeamRecord::of(&record).is_ok())
 }
 
 fn open(storage: &Arc<MemoryStorage>, id: &CollectionId, settings: &Settings) -> Replica {

@@ -228,7 +228,8 @@ fn hostile(
     Network,
     impl FnMut(&mut Network, Vec<Message>) -> Vec<CloseReason>,
 ) {
-    let network = Network::new(8, 1, &id(kind));
+    let id = id(kind);
+    let network = Network::new(8, 1, &id);
     let mut number = 1_000_000;
     let talk = move |network: &mut Network, messages: Vec<Message>| {
         number += 1;
@@ -244,7 +245,7 @@ fn hostile(
             },
         );
         for message in messages {
-            match message.check(&mut random) {
+            match message.check(&id, &mut random) {
                 Ok(message) => replica.handle(now, Input::Received { session, message }),
                 Err(violation) => return vec![violation.reason()],
             }
@@ -387,7 +388,7 @@ fn what_is_displaced_is_gone_and_names_its_successor() {
         .unwrap();
     assert_eq!(resting.successor, new.stamp.digest);
     // Its text rests for 30 days, and is then forgotten.
-    assert!(register.text(&old.digest()).unwrap().is_some());
+    assert!(register.sent(&old.digest()).unwrap().is_some());
     let month = 30 * 24 * 3600 * 1000;
     let later = network.now + month;
     assert_eq!(
@@ -400,6 +401,6 @@ fn what_is_displaced_is_gone_and_names_its_successor() {
     );
     while network.nodes[0].replica.poll().is_some() {}
     let register = network.nodes[0].replica.register();
-    assert_eq!(register.text(&old.digest()).unwrap(), None);
+    assert_eq!(register.sent(&old.digest()).unwrap(), None);
     assert_eq!(register.resting(&old.digest()).unwrap(), None);
 }

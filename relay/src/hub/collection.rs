@@ -80,7 +80,10 @@ pub(super) async fn run(mut opening: Opening) {
         seats: BTreeMap::new(),
         settled,
         turns: Vec::new(),
-        teams: opening.id.is_team().then(|| opening.shared.teams.clone()),
+        teams: opening
+            .id
+            .holds_teams()
+            .then(|| opening.shared.teams.clone()),
     };
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);

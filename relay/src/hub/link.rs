@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flexstore_core::CollectionId;
 use flexstore_core::link::{Link, LinkError};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::{Checked, CloseReason, MAX_CHANNELS, Message};
@@ -24,6 +25,7 @@ pub(super) type Incoming = Pin<Box<dyn Stream<Item = Result<Bytes, LinkError>> +
 
 /// A channel's place at its collection.
 pub(super) struct Seat {
+    pub(super) id: CollectionId,
     pub(super) session: SessionId,
     pub(super) inbox: mpsc::Sender<Event>,
 }
@@ -156,12 +158,10 @@ impl Reader {
     }
 
     async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
-        if !self.seats.contains_key(&channel) {
-            return Err(CloseReason::Protocol);
-        }
+        let seat = self.seats.get(&channel).ok_or(CloseReason::Protocol)?;
         // Weights of a batch must not be known to who signed: the system's own random numbers.
         let checked = message
-            .check(&mut UnwrapErr(SysRng))
+            .check(&seat.id, &mut UnwrapErr(SysRng))
             .map_err(|violation| violation.reason())?;
         self.hand(channel, checked).await
     }

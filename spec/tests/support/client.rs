@@ -226,7 +226,9 @@ impl Client {
         if let Message::Close(reason) = message {
             self.closed = Some(reason);
         }
-        let message = message.check(&mut UnwrapErr(SysRng)).unwrap();
+        let message = message
+            .check(self.replica.register().id(), &mut UnwrapErr(SysRng))
+            .unwrap();
         if let Some(link) = &self.link {
             let session = link.session;
             self.replica

@@ -21,10 +21,21 @@
 //! the one that adds it again (exclusive). An item signed by the team's key alone counts until the
 //! first removal of anybody: from then on somebody outside has the key.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod record;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+pub use record::TeamRecordError;
+
+use super::{Member, Presence, judgement, team};
 use crate::record::Stamp;
 use crate::{Digest, KeyTag};
+
+/// The most records of one team; of more nobody can tell who belongs to it.
+pub const MAX_RECORDS: usize = 256;
+/// The most entries that all lists of one team may have together.
+pub const MAX_ENTRIES: usize = 1 << 14;
 
 /// What judging needs of one verified Team record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +72,9 @@ pub enum JudgeError {
     /// Several first records, and none is pinned.
     #[error("several first records")]
     SeveralFirst(Vec<Digest>),
+    /// More than [`MAX_RECORDS`], or than [`MAX_ENTRIES`].
+    #[error("more records or members than anybody judges")]
+    TooMany,
 }
 
 /// How a team stands.
@@ -96,6 +110,35 @@ impl Judgement {
         })
     }
 
+    /// The same in the form in which native teams are judged, of these records.
+    pub(super) fn in_full(self, team: KeyTag, records: &[TeamRecord]) -> judgement::Judgement {
+        let presence = |gaps: Vec<(u64, Option<u64>)>| {
+            let ends = |(from, to): (u64, Option<u64>)| (from, to.unwrap_or(u64::MAX));
+            Presence::except(gaps.into_iter().map(ends).collect())
+        };
+        let leaves: BTreeMap<_, _> = self
+            .gaps
+            .into_iter()
+            .map(|(key, gaps)| (key, presence(gaps)))
+            .collect();
+        let of = |digest: &Digest| records.iter().find(|record| record.digest == *digest);
+        judgement::Judgement {
+            path: self.path.iter().filter_map(of).map(in_full).collect(),
+            seniority: self.members.clone(),
+            members: leaves.clone(),
+            leaves,
+            current: self.members.into_iter().collect(),
+            consulted: BTreeSet::from([team]),
+            incomplete: false,
+            unjudged: None,
+            sidelined: Vec::new(),
+            last: BTreeMap::new(),
+            leaves_path_at: BTreeMap::new(),
+            height: 0,
+            alone: Some(self.first_removal.unwrap_or(u64::MAX)),
+        }
+    }
+
     /// Whether an item counts that the team's key alone signed at this time (ms since 1970).
     #[must_use]
     pub fn solo_counts(&self, iat: u64) -> bool {
@@ -103,10 +146,22 @@ impl Judgement {
     }
 }
 
+fn in_full(record: &TeamRecord) -> Arc<team::TeamRecord> {
+    Arc::new(team::TeamRecord {
+        digest: record.digest,
+        ant: None,
+        iat: record.iat,
+        author: record.act,
+        members: record.members.iter().copied().map(Member::leaf).collect(),
+        until: BTreeMap::new(),
+        key: None,
+    })
+}
+
 /// Judges the verified Team records of one tag. `pin` is the first record as others named it.
 ///
 /// Made for the tens or hundreds of records that a team has: without forks it takes time in
-/// proportion to the square of their number, at worst the cube, so the caller bounds the number.
+/// proportion to the square of their number, at worst the cube.
 ///
 /// # Errors
 /// [`JudgeError`].
@@ -114,6 +169,10 @@ pub fn judge(records: &[TeamRecord], pin: Option<&Digest>) -> Result<Judgement, 
     let mut sorted: Vec<&TeamRecord> = records.iter().collect();
     sorted.sort_unstable_by_key(|record| record.stamp());
     sorted.dedup_by_key(|record| record.digest);
+    let entries: usize = sorted.iter().map(|record| record.members.len()).sum();
+    if sorted.len() > MAX_RECORDS || entries > MAX_ENTRIES {
+        return Err(JudgeError::TooMany);
+    }
     let tree = match pin {
         Some(pin) => {
             let at = sorted.iter().position(|record| record.digest == *pin);
@@ -194,16 +253,15 @@ impl<'a> Tree<'a> {
     fn path(&self) -> Vec<usize> {
         let mut at = 0;
         let mut path = vec![0];
-        let mut seniority: Vec<&KeyTag> = Vec::new();
+        let mut seniority: BTreeMap<&KeyTag, usize> = BTreeMap::new();
         loop {
             let Node { record, children } = &self.nodes[at];
             for member in &record.members {
-                if !seniority.contains(&member) {
-                    seniority.push(member);
-                }
+                let last = seniority.len();
+                seniority.entry(member).or_insert(last);
             }
             let rank = |key: &KeyTag| {
-                let place = seniority.iter().position(|member| *member == key);
+                let place = seniority.get(key).copied();
                 place.filter(|_| record.members.contains(key))
             };
             let order = |child: &usize| {

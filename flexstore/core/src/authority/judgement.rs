@@ -27,6 +27,9 @@ pub struct Judgement {
     pub(super) consulted: BTreeSet<KeyTag>,
     /// How many levels of teams are within it.
     pub(super) height: usize,
+    /// Until when (ms since 1970) counts what the team's key signs alone; `None` where nobody can
+    /// tell. A native team's proves nothing by itself: former members may have kept it.
+    pub(super) alone: Option<u64>,
 }
 
 impl Judgement {
@@ -44,6 +47,15 @@ impl Judgement {
             incomplete: true,
             consulted: BTreeSet::new(),
             height: 0,
+            alone: Some(0),
+        }
+    }
+
+    pub(super) fn javascript_unjudged(team: KeyTag, why: Unjudged) -> Self {
+        Self {
+            consulted: BTreeSet::from([team]),
+            alone: None,
+            ..Self::unjudged(why)
         }
     }
 
@@ -154,10 +166,23 @@ impl Judgement {
         }
     }
 
+    /// Whether a record that the team's key alone signed at a time (ms since 1970) counts.
+    #[must_use]
+    pub const fn standing_alone(&self, iat: u64) -> Standing {
+        match self.alone {
+            Some(until) if iat < until => Standing::Counts,
+            Some(_) => Standing::Void,
+            None => Standing::Unjudged,
+        }
+    }
+
     /// Equal for judgements by which the same records count.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         let mut text = format!("{:?} {}", self.unjudged, self.incomplete).into_bytes();
+        if self.alone != Some(0) {
+            text.extend_from_slice(format!("{:?}", self.alone).as_bytes());
+        }
         for record in &self.path {
             text.extend_from_slice(record.digest.as_bytes());
         }

@@ -3,14 +3,23 @@
 //! ```text
 //! Meta  "p" ‖ team                 ->  digest of a record that is in force
 //! Meta  "t" ‖ number               ->  team: one entry for each Team record, in order of arrival
+//! Meta  "T" ‖ number               ->  the same, of those of the js profile
 //! Meta  "g" ‖ place                ->  number: so many entries have been heeded in a collection
+//!                                      ‖ and of those of the js profile, under that
 //! Meta  "j" ‖ place ‖ owner        ->  fingerprint of the judgement by which its rows stand
 //!                                      ‖ the other teams that were consulted for it
 //! ```
 
+mod changes;
+mod javascript;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+pub(crate) use changes::Heeded;
+use changes::{NATIVE, teams_since};
+pub(crate) use javascript::JavascriptTeams;
 
 use super::Standing;
 use super::judge::{Teams, judge};
@@ -18,7 +27,7 @@ use super::judgement::Judgement;
 use super::team::TeamRecord;
 use crate::register::{Place, Register};
 use crate::storage::{Batch, Storage, StorageError, Table};
-use crate::{CollectionId, Digest, KeyTag};
+use crate::{CollectionId, Digest, KeyTag, Profile};
 
 /// Judgements and parsed records that are remembered; past it, all are forgotten and read again.
 const MAX_REMEMBERED: usize = 4096;
@@ -97,6 +106,8 @@ impl Teams for Source {
 /// Judges by the Team records and pins of a store, and remembers.
 pub struct Authority {
     source: Source,
+    /// Where teams of the js profile count too.
+    javascript: Option<JavascriptTeams>,
     /// `None` for a key that has no Team record: a single one.
     judged: BTreeMap<KeyTag, Option<Arc<Judgement>>>,
     /// The number of the next change to look at.
@@ -113,8 +124,24 @@ impl Authority {
                 register,
                 parsed: BTreeMap::new(),
             },
+            javascript: None,
             judged: BTreeMap::new(),
             next: 0,
+        }
+    }
+
+    /// Of a store, for collections of a profile. Under the js profile a key may have Team records
+    /// of either profile, which are never mixed: where it has both, it is judged by those among
+    /// which its pin is, and by none if there is no pin. (By whichever came first would depend on
+    /// the order of arrival; and a former member who kept a team's key could make a record of the
+    /// profile that wins.)
+    #[must_use]
+    pub fn under(profile: Profile, storage: Arc<dyn Storage>) -> Self {
+        let javascript =
+            (profile == Profile::JavaScript).then(|| JavascriptTeams::new(Arc::clone(&storage)));
+        Self {
+            javascript,
+            ..Self::new(storage)
         }
     }
 
@@ -141,7 +168,7 @@ impl Authority {
     /// [`StorageError`].
     pub fn refresh(&mut self) -> Result<BTreeSet<KeyTag>, StorageError> {
         let storage = self.source.register.storage();
-        let (changed, next) = changes_since(&**storage, self.next)?;
+        let (changed, next) = teams_since(&**storage, NATIVE, self.next)?;
         self.next = next;
         self.forget(&changed);
         Ok(changed)
@@ -161,6 +188,11 @@ impl Authority {
         self.source.pin(team)
     }
 
+    /// The Team records of the js profile, where they count.
+    pub(crate) const fn javascript(&mut self) -> Option<&mut JavascriptTeams> {
+        self.javascript.as_mut()
+    }
+
     /// What a team's records say; `None` for a key that has none.
     ///
     /// # Errors
@@ -169,11 +201,15 @@ impl Authority {
         if let Some(known) = self.judged.get(team) {
             return Ok(known.clone());
         }
-        let known = if self.source.register.some_rows(&team.tag(), 1)?.is_empty() {
+        let mut known = if self.source.register.some_rows(&team.tag(), 1)?.is_empty() {
             None
         } else {
             Some(Arc::new(judge(&mut self.source, team)?))
         };
+        if let Some(javascript) = &mut self.javascript {
+            let pin = self.source.pin(team)?;
+            known = javascript.judge_beside(team, pin.as_ref(), known)?;
+        }
         if self.judged.len() >= MAX_REMEMBERED {
             self.judged.clear();
         }
@@ -193,8 +229,7 @@ impl Authority {
     ) -> Result<Standing, StorageError> {
         Ok(match (owner == author, self.of(owner)?) {
             (true, None) => Standing::Counts,
-            // A team's key proves nothing by itself: former members may have kept it.
-            (true, Some(_)) => Standing::Void,
+            (true, Some(judgement)) => judgement.standing_alone(iat),
             (false, None) => Standing::Unjudged,
             (false, Some(judgement)) => judgement.standing(author, iat),
         })
@@ -283,44 +318,4 @@ impl Authority {
 
 fn note_key(place: &Place, owner: &KeyTag) -> Vec<u8> {
     [b"j", &place[..], owner.as_bytes()].concat()
-}
-
-/// The teams whose records came, in order, from a number on; and the number after the last.
-pub(crate) fn changes_since(
-    storage: &dyn Storage,
-    from: u64,
-) -> Result<(BTreeSet<KeyTag>, u64), StorageError> {
-    let (mut teams, mut next) = (BTreeSet::new(), from);
-    let key = change_key(from);
-    storage.scan(Table::Meta, &key, b"u", &mut |key, team| {
-        if let Some(number) = key.get(1..).and_then(|n| n.try_into().ok()) {
-            next = u64::from_be_bytes(number) + 1;
-            teams.extend(key_tag(team));
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok((teams, next))
-}
-
-fn change_key(number: u64) -> Vec<u8> {
-    [&b"t"[..], &number.to_be_bytes()].concat()
-}
-
-/// Notes that a record of a team came.
-pub(crate) fn note_change(batch: &mut Batch, number: u64, team: &KeyTag) {
-    batch.put(Table::Meta, change_key(number), team.as_bytes().to_vec());
-}
-
-/// How many changes a collection has heeded.
-pub(crate) fn heeded(storage: &dyn Storage, place: &Place) -> Result<u64, StorageError> {
-    let value = storage.get(Table::Meta, &[b"g", &place[..]].concat())?;
-    Ok(value
-        .and_then(|value| value[..].try_into().ok())
-        .map_or(0, u64::from_be_bytes))
-}
-
-/// Notes it.
-pub(crate) fn note_heeded(batch: &mut Batch, place: &Place, number: u64) {
-    let key = [b"g", &place[..]].concat();
-    batch.put(Table::Meta, key, number.to_be_bytes().to_vec());
 }

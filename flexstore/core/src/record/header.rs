@@ -223,7 +223,8 @@ impl Members<'_> {
         if self.iat > MAX_TIME {
             return Err(ParseError::Time);
         }
-        let collection = CollectionId::parse(&self.col).map_err(|_| ParseError::Collection)?;
+        let collection =
+            CollectionId::parse_native(&self.col).map_err(|_| ParseError::Collection)?;
         let encryption = self.encryption.read()?;
         let tombstone = encryption == Encryption::Tombstone;
         let cty = self.cty.map(|cty| Box::from(&*cty));

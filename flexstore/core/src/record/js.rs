@@ -1,14 +1,22 @@
 //! Records of the JavaScript original, as a strict reader takes them under the **js profile**.
 //!
 //! ```text
-//! text --Signed::parse--> Signed --verify--> Verified
+//! text --Signed::parse--> Signed --verify--> Verified --into--> record::Verified, admission
 //!                   Draft --sign--> Verified   (byte for byte what the original makes)
 //! ```
 //!
 //! **Weaker by design**: nothing in such a record names its collection or, unless it deletes, its
 //! mutable tag, so whoever carries it can move it to another. That is why these are types of their
-//! own: nothing makes a native [`Verified`](super::Verified) of one, and the native reader refuses
-//! every such text.
+//! own, and the native reader refuses every such text. What becomes of one for admission
+//! ([`record::Verified`](super::Verified)) names a collection of the js profile, and
+//! [`belongs_in`](super::Verified::belongs_in) keeps it out of every native one.
+//!
+//! **Where it stands** is stored and sent with the text (see [`super::Verified::sent`]), and its
+//! digest is that of both, so that one text under two tags is two records:
+//!
+//! ```text
+//! shelf (1: items and roots, 2: states) ‖ tag ‖ 0 ‖ text
+//! ```
 //!
 //! **Whose is it?** The owner is `iss` if that is not empty, else `kid`, and it must have signed;
 //! so must `act`, where there is one. Nobody else may have, and all headers agree. The original
@@ -22,18 +30,22 @@
 
 mod draft;
 mod header;
+mod place;
 mod shelf;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 pub use draft::Draft;
 use header::Members;
+pub(super) use place::Place;
 pub use shelf::{DEVICE, ENCRYPTION_KEY, KEY_RECOVERY, Shelf, TEAM};
 
 use super::{
     BadSignature, General, Header, Inner, MAX_ITEM_BYTES, ParseError, Part, Signatures, Slot, Stamp,
 };
 use crate::record::{decode_header, decode_payload, decode_signature};
-use crate::{Digest, KeyTag, Tag};
+use crate::{CollectionId, Digest, KeyTag, Tag};
 
 /// An owner that a list or state names without its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +58,10 @@ pub enum Claimed {
 
 /// What a record is besides its header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Rest {
-    state: Option<Digest>,
-    heads: Vec<Digest>,
+pub(super) struct Rest {
+    /// Of a state, and of its tombstone.
+    pub(super) state: Option<Digest>,
+    pub(super) heads: Vec<Digest>,
     claimed: Option<Claimed>,
 }
 
@@ -70,20 +83,31 @@ struct Rest {
 #[derive(Clone)]
 pub struct Signed {
     signed: super::Signed,
-    rest: Rest,
+    place: Arc<Place>,
 }
 
 /// A record of the original whose signatures hold.
 ///
-/// ```compile_fail
-/// fn pass_for_native(record: flexstore_core::record::js::Verified) -> flexstore_core::Verified {
-///     record.into()
-/// }
+/// ```
+/// # use flexstore_core::{record::js, *};
+/// # let key = SigningKey::from_seed(&[1; 32]);
+/// # let notes = js::Shelf::parse("MutableCollection/notes")?;
+/// # let draft = js::Draft::text(notes.clone(), Tag::new("a")?, "hello", 1_700_000_000_000);
+/// let record: Verified = draft.sign(&key)?.into();
+/// assert!(record.belongs_in(&CollectionId::parse("js:MutableCollection/notes")?));
+/// assert!(!record.belongs_in(&CollectionId::parse("MutableCollection/notes")?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Verified {
     verified: super::Verified,
-    rest: Rest,
+    place: Arc<Place>,
+}
+
+impl From<Verified> for super::Verified {
+    fn from(record: Verified) -> Self {
+        record.verified
+    }
 }
 
 impl Signed {
@@ -98,7 +122,21 @@ impl Signed {
         shelf: &Shelf,
         tag: Option<&Tag>,
     ) -> Result<Self, ParseError> {
-        let text = text.into();
+        Self::read(text.into(), shelf, tag, None)
+    }
+
+    /// Reads a record as it is stored and sent in a collection of the js profile.
+    pub(super) fn parse_sent(sent: &Bytes, id: &CollectionId) -> Result<Self, ParseError> {
+        let (shelf, tag, text) = place::unwrap(sent, id)?;
+        Self::read(text, &shelf, Some(&tag), Some(sent.clone()))
+    }
+
+    fn read(
+        text: Bytes,
+        shelf: &Shelf,
+        tag: Option<&Tag>,
+        sent: Option<Bytes>,
+    ) -> Result<Self, ParseError> {
         if text.len() > MAX_ITEM_BYTES {
             return Err(ParseError::TooLong);
         }
@@ -108,20 +146,22 @@ impl Signed {
             compact(&text)?
         };
         let (header, rest) = members.place(owner, &payload, shelf, tag)?;
+        let place = Arc::new(Place::of(&text, &header, rest, shelf, sent));
         let inner = Inner {
-            digest: Digest::of(&text),
+            digest: Digest::of(&place.sent),
             text,
             header,
             payload,
+            javascript: Some(Arc::clone(&place)),
         };
         let signed = super::Signed { inner, signatures };
-        Ok(Self { signed, rest })
+        Ok(Self { signed, place })
     }
 
     /// SHA-256 of the text: what the original sends as `hash`.
     #[must_use]
-    pub const fn digest(&self) -> Digest {
-        self.signed.digest()
+    pub fn digest(&self) -> Digest {
+        self.place.hash
     }
 
     /// Checks the signatures, by the same equation as for native records.
@@ -131,28 +171,40 @@ impl Signed {
     pub fn verify(self) -> Result<Verified, BadSignature> {
         Ok(Verified {
             verified: self.signed.verify()?,
-            rest: self.rest,
+            place: self.place,
         })
+    }
+
+    pub(super) fn into_signed(self) -> super::Signed {
+        self.signed
     }
 }
 
 impl std::fmt::Debug for Signed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "js::Signed({})", self.signed.inner.digest)
+        write!(f, "js::Signed({})", self.place.hash)
     }
 }
 
 impl Verified {
-    /// The JWS text, as signed, stored and sent.
+    /// The view of a record as one of the original's; `None` of a native one.
+    #[must_use]
+    pub fn of(record: &super::Verified) -> Option<Self> {
+        let place = Arc::clone(record.0.javascript.as_ref()?);
+        let verified = record.clone();
+        Some(Self { verified, place })
+    }
+
+    /// The JWS text, as signed.
     #[must_use]
     pub const fn text(&self) -> &Bytes {
         self.verified.text()
     }
 
-    /// SHA-256 of the text.
+    /// SHA-256 of the text: what the original sends as `hash`.
     #[must_use]
-    pub const fn digest(&self) -> Digest {
-        self.verified.digest()
+    pub fn digest(&self) -> Digest {
+        self.place.hash
     }
 
     /// Owner, author, time, secrecy, and where the record stands. Collection and tag are those
@@ -174,29 +226,38 @@ impl Verified {
         self.verified.is_tombstone()
     }
 
-    /// Time, then digest.
+    /// Time, then digest of the text.
     #[must_use]
-    pub const fn stamp(&self) -> Stamp {
-        self.verified.stamp()
+    pub fn stamp(&self) -> Stamp {
+        Stamp {
+            iat: self.header().iat,
+            digest: self.digest(),
+        }
+    }
+
+    /// The tag under which it stands on its shelf: of a state its own, not its subject.
+    #[must_use]
+    pub fn stands(&self) -> Tag {
+        self.place.stands(self.header())
     }
 
     /// The tag of a state: SHA-256 of the payload and of its antecedent, or of its decimal time
     /// where it has none. Of a state's tombstone the tag of what it deletes.
     #[must_use]
-    pub const fn state(&self) -> Option<Digest> {
-        self.rest.state
+    pub fn state(&self) -> Option<Digest> {
+        self.place.rest.state
     }
 
     /// The states that a root lists: one if it is merged. Empty for anything else.
     #[must_use]
     pub fn heads(&self) -> &[Digest] {
-        &self.rest.heads
+        &self.place.rest.heads
     }
 
     /// The owner that the signer says it wrote for. Nothing may be decided by it.
     #[must_use]
-    pub const fn claimed(&self) -> Option<Claimed> {
-        self.rest.claimed
+    pub fn claimed(&self) -> Option<Claimed> {
+        self.place.rest.claimed
     }
 }
 

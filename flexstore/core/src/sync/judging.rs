@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::event::Origin;
 use super::replica::{Effect, Replica};
 use crate::admission::{Contender, displaces};
-use crate::authority::{Standing, changes_since, heeded, note_heeded};
+use crate::authority::{Heeded, Standing};
 use crate::register::{Resting, Row};
 use crate::storage::StorageError;
 use crate::{Digest, KeyTag, Kind, Tag};
@@ -30,8 +30,8 @@ pub(super) struct Judging {
     after: Option<(Tag, KeyTag)>,
     /// Owners whose rows stand by the judgement of now, or will after this pass and the next.
     sound: BTreeSet<KeyTag>,
-    /// The number of the next change of a Team record to heed.
-    pub(super) next: u64,
+    /// How many changes of Team records were heeded.
+    pub(super) next: Heeded,
 }
 
 impl Judging {
@@ -90,12 +90,12 @@ impl Replica {
 
     /// Whom new Team records concern is to be judged anew.
     fn note_concerned(&mut self) -> Result<(), StorageError> {
-        if self.register.id().is_team() {
+        if self.register.id().holds_teams() {
             return Ok(());
         }
         self.flush();
-        let (changed, next) = changes_since(&**self.register.storage(), self.judging.next)?;
-        self.judging.next = next;
+        let (storage, profile) = (self.register.storage(), self.register.id().profile());
+        let changed = self.judging.next.advance(&**storage, profile)?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -117,12 +117,8 @@ impl Replica {
     /// judging itself waits for the first time-out: only then is it known what time it is, and so
     /// from when on rests what is displaced.
     pub(super) fn resume_judging(&mut self) -> Result<(), StorageError> {
-        let storage = self.register.storage();
-        self.judging.next = if self.register.id().is_team() {
-            changes_since(&**storage, 0)?.1
-        } else {
-            heeded(&**storage, self.register.place())?
-        };
+        let (storage, id) = (self.register.storage(), self.register.id());
+        self.judging.next = Heeded::read(&**storage, id, self.register.place())?;
         self.note_concerned()
     }
 
@@ -148,7 +144,7 @@ impl Replica {
             }
             self.judging.owners = std::mem::take(&mut self.judging.waiting);
             if !self.judging.is_running() {
-                note_heeded(&mut self.work.batch, &place, self.judging.next);
+                self.judging.next.note(&mut self.work.batch, &place);
             }
         }
         self.flush();

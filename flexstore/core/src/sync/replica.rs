@@ -6,19 +6,17 @@ use super::index::Index;
 use super::judging::Judging;
 use super::session::{Context, Ended, Session, SessionId};
 use super::settings::Settings;
-use super::writing::{Keys, Refusal, WriteError, Writing, Written};
-use crate::admission::{Admission, Contender, admit};
-use crate::authority::{Authority, Standing, TeamRecord, note_change, pin};
+use super::taking::{Admitted, refusal};
+use super::writing::{Keys, WriteError, Writing, Written};
+use crate::authority::{Authority, Standing, pin};
 use crate::record::{Content, Draft, Stamp};
-use crate::register::{Register, Resting, Row, Selection, shown};
+use crate::register::{Register, Row, Selection, shown};
 use crate::storage::{Batch, Progress, Sequence, Storage, StorageError};
-use crate::wire::{Checked, CloseReason, Filter, Message, RefusalReason};
-use crate::{CollectionId, Digest, KeyTag, Kind, Tag, Verified};
+use crate::wire::{Checked, CloseReason, Filter, Message};
+use crate::{CollectionId, Digest, KeyTag, Kind, Tag};
 
 /// How far a record's time may be ahead of the clock, in milliseconds: five minutes.
 pub const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
-/// When a peer without room is offered a record again, in milliseconds.
-const RETRY_FULL_MS: u64 = 60 * 1000;
 /// Sessions with a filter that one collection serves at a time.
 pub const MAX_FILTERED: usize = 64;
 /// Displaced records freed, and records archived, in one go.
@@ -72,8 +70,8 @@ pub struct Replica {
     pub(super) authority: Authority,
     pub(super) judging: Judging,
     index: Index,
-    settings: Settings,
-    sessions: BTreeMap<SessionId, Session>,
+    pub(super) settings: Settings,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) work: Work,
     /// Sessions that may have something to send.
     dirty: BTreeSet<SessionId>,
@@ -83,7 +81,7 @@ pub struct Replica {
     stale: bool,
     asked: BTreeMap<AskId, BTreeSet<SessionId>>,
     numbers: u64,
-    outputs: VecDeque<Output>,
+    pub(super) outputs: VecDeque<Output>,
 }
 
 impl Replica {
@@ -96,7 +94,7 @@ impl Replica {
         id: CollectionId,
         settings: Settings,
     ) -> Result<Self, StorageError> {
-        let authority = Authority::new(Arc::clone(&storage));
+        let authority = Authority::under(id.profile(), Arc::clone(&storage));
         let register = Register::new(storage, id);
         let index = Index::build(register.stamps()?);
         let mut replica = Self {
@@ -275,7 +273,7 @@ impl Replica {
             Keys::Member { owner, author } => draft.sign_for(owner, author)?,
         };
         let tag = record.header().tag.clone();
-        if !self.admits(&record) {
+        if !record.belongs_in(self.register.id()) || !self.admits(&record) {
             return Err(WriteError::Policy);
         }
         let mut stamp = record.stamp();
@@ -355,19 +353,24 @@ impl Replica {
         Ok(rested.len())
     }
 
-    /// Of the collection of Team records: notes that a record of a team is in force, whatever
-    /// others come. Other collections learn of it by [`Input::TeamsChanged`].
+    /// Of a collection of Team records: notes that a record of a team is in force, whatever
+    /// others come. Under the js profile it is named by the hash of its text. Other collections
+    /// learn of it by [`Input::TeamsChanged`].
     pub fn pin(&mut self, team: &KeyTag, record: &Digest) -> Ticket {
         pin(&mut self.work.batch, team, record);
         self.note_team_change(team);
+        if self.register.id().is_javascript_team() {
+            // Where the store does not answer, the rows stand as they did.
+            let _ = self.judge_team(team, record);
+        }
         let ticket = Ticket(self.number());
         self.work.effects.push(Effect::Written(ticket));
         ticket
     }
 
-    fn note_team_change(&mut self, team: &KeyTag) {
-        note_change(&mut self.work.batch, self.judging.next, team);
-        self.judging.next += 1;
+    pub(super) fn note_team_change(&mut self, team: &KeyTag) {
+        let id = self.register.id();
+        self.judging.next.tell(&mut self.work.batch, id, team);
     }
 
     /// The time of the newest record that a write is to stand above.
@@ -391,30 +394,18 @@ impl Replica {
         Ok(newest.max(head))
     }
 
-    /// In the credential collections a tag is a key, and only its holder owns what is under it.
-    /// Team records are never deleted: a team without members is one more record.
-    fn admits(&self, record: &Verified) -> bool {
-        let (id, header) = (self.register.id(), record.header());
-        (!id.is_credential() || header.tag.belongs_to(&header.owner))
-            && (!id.is_team() || TeamRecord::of(record).is_ok())
-            && self
-                .settings
-                .policy
-                .admits(&header.owner, &header.author, &header.encryption)
-    }
-
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.register.id().kind()
     }
 
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
     /// Makes what was written to a tag visible before it is looked at again, and reads the set
     /// again after a failure of the store.
-    fn before(&mut self, tag: &Tag) -> Result<(), StorageError> {
+    pub(super) fn before(&mut self, tag: &Tag) -> Result<(), StorageError> {
         if self.stale && self.pending.is_empty() {
             self.index = Index::build(self.register.stamps()?);
             self.judging.reset();
@@ -424,117 +415,6 @@ impl Replica {
             self.flush();
         }
         Ok(())
-    }
-
-    fn receive(&mut self, now: u64, from: SessionId, records: Vec<Verified>) {
-        if !self.sessions.get(&from).is_some_and(Session::is_open) {
-            return self.close(from, CloseReason::Protocol);
-        }
-        for record in records {
-            let digest = record.digest();
-            if record.header().collection != *self.register.id() {
-                return self.close(from, CloseReason::BadRecord);
-            }
-            let Some(session) = self.sessions.get_mut(&from) else {
-                return;
-            };
-            let synced = session.arrived(&digest, record.text().len());
-            let origin = if synced {
-                Origin::Synced(from)
-            } else {
-                Origin::Pushed(from)
-            };
-            if let Err((reason, retry_after)) = self.take(now, &record, origin) {
-                let message = Message::Refused {
-                    digest,
-                    reason,
-                    retry_after,
-                };
-                self.outputs.push_back(Output::Send {
-                    session: from,
-                    message,
-                });
-            }
-            self.work.effects.push(Effect::Handled(from, digest));
-        }
-    }
-
-    fn take(&mut self, now: u64, record: &Verified, origin: Origin) -> Result<(), Refusal> {
-        let header = record.header();
-        if header.iat > now + MAX_AHEAD_MS {
-            return Err((RefusalReason::TooNew, Some(header.iat - MAX_AHEAD_MS - now)));
-        }
-        if !self.admits(record) {
-            return Err((RefusalReason::Policy, None));
-        }
-        let tag = header.tag.clone();
-        let result = self
-            .before(&tag)
-            .and_then(|()| self.admit(now, record, origin));
-        result.map(|_| ()).map_err(|error| refusal(&error))
-    }
-
-    fn admit(
-        &mut self,
-        now: u64,
-        record: &Verified,
-        origin: Origin,
-    ) -> Result<Admitted, StorageError> {
-        let header = record.header();
-        let standing = self.standing(&header.owner, &header.author, header.iat)?;
-        let row = Row::of(record, standing);
-        let group = self.register.rivals(&row)?;
-        let batch = &mut self.work.batch;
-        if let Some(there) = group.iter().find(|there| there.stamp == row.stamp) {
-            if there.archived {
-                self.register.put(batch, &row, record.text().clone());
-                self.work.touched.insert(row.tag);
-            }
-            return Ok(Admitted::Known);
-        }
-        let there: Vec<Contender> = group.iter().map(Row::contender).collect();
-        match admit(self.register.id().kind(), &there, &row.contender()) {
-            Admission::Displaced { by } => {
-                let successor = group[by].stamp.digest;
-                // A write that fails leaves nothing that a Team record could bring back.
-                let fails = origin == Origin::Written && group[by].tombstone;
-                if !fails && self.register.resting(&row.stamp.digest)?.is_none() {
-                    let resting = Resting {
-                        since: now,
-                        successor,
-                    };
-                    self.register
-                        .keep_text(batch, &row.stamp.digest, record.text().clone());
-                    self.register.rest(batch, &row, resting);
-                    self.work.touched.insert(row.tag);
-                }
-                Ok(Admitted::Displaced(group[by].clone()))
-            }
-            Admission::Admitted { displaced } => {
-                let resting = Resting {
-                    since: now,
-                    successor: row.stamp.digest,
-                };
-                for &at in &displaced {
-                    self.register.displace(batch, &group[at], resting);
-                }
-                // Of a team it may have rested, and been offered again before its turn to be judged.
-                if row.is_team() && self.register.resting(&row.stamp.digest)?.is_some() {
-                    self.register.restore(batch, &row);
-                }
-                self.register.put(batch, &row, record.text().clone());
-                self.work.touched.insert(row.tag.clone());
-                if self.register.id().is_team() {
-                    self.note_team_change(&row.owner);
-                }
-                if !displaced.is_empty() {
-                    let displaced = displaced.into_iter().map(|at| group[at].stamp).collect();
-                    self.work.effects.push(Effect::Left(displaced));
-                }
-                self.work.effects.push(Effect::Joined(row, origin));
-                Ok(Admitted::New)
-            }
-        }
     }
 
     /// Hands the work so far to the store.
@@ -716,7 +596,7 @@ impl Replica {
         }
     }
 
-    fn close(&mut self, id: SessionId, reason: CloseReason) {
+    pub(super) fn close(&mut self, id: SessionId, reason: CloseReason) {
         self.drop_session(id);
         self.outputs.push_back(Output::Close {
             session: id,
@@ -730,18 +610,5 @@ impl Replica {
         for ask in asked {
             self.told(id, ask);
         }
-    }
-}
-
-enum Admitted {
-    New,
-    Known,
-    Displaced(Row),
-}
-
-fn refusal(error: &StorageError) -> Refusal {
-    match error {
-        StorageError::Full => (RefusalReason::Full, Some(RETRY_FULL_MS)),
-        _ => (RefusalReason::ReadOnly, None),
     }
 }

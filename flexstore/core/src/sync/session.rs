@@ -358,7 +358,7 @@ impl Session {
             }
             Message::Gone { digest, successor } => {
                 self.wanted.remove(&digest);
-                let known = cx.register.text(&successor)?.is_some();
+                let known = cx.register.sent(&successor)?.is_some();
                 if !known && self.to_want.len() < MAX_WANTED {
                     self.to_want.push_back(successor);
                 }
@@ -494,7 +494,7 @@ impl Session {
                 Outgoing::Offer(digest) | Outgoing::Asked(digest) | Outgoing::Wanted(digest) => {
                     match cx.register.resting(digest)? {
                         Some(_) => None,
-                        None => cx.register.text(digest)?,
+                        None => cx.register.sent(digest)?,
                     }
                 }
             };

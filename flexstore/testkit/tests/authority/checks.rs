@@ -274,7 +274,7 @@ impl World {
         }
         for one in &self.acknowledged {
             let register = self.network.nodes[one.node].replica.register();
-            if register.text(&one.digest).unwrap().is_none() {
+            if register.sent(&one.digest).unwrap().is_none() {
                 return Err(format!("{} was acknowledged and is lost", one.digest));
             }
             tally.acknowledged += 1;

@@ -4,6 +4,7 @@
 #![no_main]
 
 use flexstore_core::wire::Message;
+use flexstore_core::{CollectionId, Kind};
 use libfuzzer_sys::fuzz_target;
 use rand_core::SeedableRng as _;
 
@@ -15,5 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let again = message.encode(channel);
     assert_eq!(Message::decode(&again), Ok((channel, message.clone())));
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let _ = message.check(&mut random);
+    let id = CollectionId::new(Kind::Versioned, "f").unwrap();
+    let _ = message.clone().check(&id, &mut random);
+    let _ = message.check(&id.javascript(), &mut random);
 });

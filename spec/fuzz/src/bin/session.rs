@@ -45,12 +45,12 @@ fuzz_target!(|data: &[u8]| {
             let filter = Filter::default();
             Message::Open { oldest: 1, newest: 1, collection: id.clone(), replica: [2; 16], filter, summary }
         };
-        let message = message.check(&mut random).unwrap();
+        let message = message.check(&id, &mut random).unwrap();
         replica.handle(now, Input::Received { session, message });
     }
     if first & 4 == 4 {
-        let record = Draft::text(id, Tag::new("theirs").unwrap(), "y", now).sign(&key).unwrap();
-        let message = Message::Records(vec![record.text().clone()]).check(&mut random).unwrap();
+        let record = Draft::text(id.clone(), Tag::new("theirs").unwrap(), "y", now).sign(&key).unwrap();
+        let message = Message::Records(vec![record.text().clone()]).check(&id, &mut random).unwrap();
         replica.handle(now, Input::Received { session, message });
     }
     // Frames, each behind its length.
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
         let (frame, more) = more.split_at(usize::from(len).min(more.len()));
         rest = more;
         let Ok((_, message)) = Message::decode(&frame.to_vec().into()) else { continue };
-        let Ok(message) = message.check(&mut random) else { continue };
+        let Ok(message) = message.check(&id, &mut random) else { continue };
         replica.handle(now, Input::Received { session, message });
         while let Some(output) = replica.poll() {
             if let Output::Close { .. } = output {

@@ -176,9 +176,9 @@ impl Draft {
             Role::Mutable if self.shelf.is_credential() => None,
             Role::Mutable | Role::Root => Some(&self.tag),
         };
-        let Signed { signed, rest } = Signed::parse(text, &self.shelf, told)?;
+        let Signed { signed, place } = Signed::parse(text, &self.shelf, told)?;
         let verified = crate::record::Verified(signed.inner);
-        Ok(Verified { verified, rest })
+        Ok(Verified { verified, place })
     }
 }
 

@@ -18,7 +18,7 @@ pub const DEVICE: &str = "Device";
 /// use flexstore_core::record::js::Shelf;
 ///
 /// let states = Shelf::parse("StateCollection/notes")?;
-/// assert_eq!(states.collection().as_str(), "VersionedCollection/notes");
+/// assert_eq!(states.collection().as_str(), "js:VersionedCollection/notes");
 /// assert_eq!(states.to_string(), "StateCollection/notes");
 /// # Ok::<(), flexstore_core::CollectionIdError>(())
 /// ```
@@ -38,16 +38,17 @@ impl Shelf {
     pub fn parse(text: &str) -> Result<Self, CollectionIdError> {
         let (collection, states) = match text.strip_prefix(STATES) {
             Some(name) => (CollectionId::new(Kind::Versioned, name)?, true),
-            None => (CollectionId::parse(text)?, false),
+            None => (CollectionId::parse_native(text)?, false),
         };
+        let collection = collection.javascript();
         Ok(Self { collection, states })
     }
 
     /// The items of a collection; of a versioned one the roots.
     #[must_use]
-    pub const fn items(collection: CollectionId) -> Self {
+    pub fn items(collection: CollectionId) -> Self {
         Self {
-            collection,
+            collection: collection.javascript(),
             states: false,
         }
     }
@@ -63,11 +64,19 @@ impl Shelf {
     /// The states of a versioned collection; the items of any other.
     #[must_use]
     pub fn states(collection: CollectionId) -> Self {
-        let states = collection.kind() == Kind::Versioned;
-        Self { collection, states }
+        Self {
+            collection: collection.javascript(),
+            states: collection.kind() == Kind::Versioned,
+        }
     }
 
-    /// The collection.
+    /// Whether it holds the states of a versioned collection.
+    #[must_use]
+    pub const fn holds_states(&self) -> bool {
+        self.states
+    }
+
+    /// The collection, which is of the js profile.
     #[must_use]
     pub const fn collection(&self) -> &CollectionId {
         &self.collection
@@ -104,7 +113,7 @@ impl fmt::Display for Shelf {
         if self.states {
             write!(f, "{STATES}{}", self.collection.name())
         } else {
-            self.collection.fmt(f)
+            f.write_str(self.collection.signed())
         }
     }
 }
