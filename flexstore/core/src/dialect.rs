@@ -15,12 +15,17 @@
 //! it stays with whoever sent it, which hurts nobody else.
 
 mod fragments;
+mod frame;
+mod front;
 mod message;
 mod piece;
 mod root;
 mod session;
+mod view;
 
 pub use fragments::{FragmentError, Fragments, Frames, MAX_OPEN, MAX_PIECES, PIECE_TIMEOUT_MS};
+pub use frame::{FrameError, join_frame, split_frame};
+pub use front::{Front, ROOT_DELAY_MS};
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageError};
 pub use piece::{PIECE_UNITS, Piece};
 pub use root::Heads;

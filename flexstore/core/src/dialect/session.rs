@@ -37,7 +37,7 @@ pub const STALL_MS: u64 = 15_000;
 /// While more than this waits for the peer, [`Session::is_ready`] is false, in bytes.
 pub const HIGH_BYTES: usize = 256 << 10;
 /// A peer for which more than this waits is closed as too slow, in bytes.
-pub const MAX_WAITING_BYTES: usize = 1 << 20;
+pub const MAX_WAITING_BYTES: usize = 960 << 10;
 /// Tags asked for and not yet answered, at most.
 pub const MAX_AWAITED: usize = 100_000;
 
