@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test
 
 mod fragments;
+mod front;
+mod hub;
 mod message;
 mod root;
 mod session;
