@@ -17,10 +17,12 @@
 mod fragments;
 mod frame;
 mod front;
+mod known;
 mod message;
 mod piece;
 mod root;
 mod session;
+mod shelves;
 mod view;
 
 pub use fragments::{FragmentError, Fragments, Frames, MAX_OPEN, MAX_PIECES, PIECE_TIMEOUT_MS};
@@ -28,8 +30,9 @@ pub use frame::{FrameError, join_frame, split_frame};
 pub use front::{Front, ROOT_DELAY_MS};
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageError};
 pub use piece::{PIECE_UNITS, Piece};
-pub use root::Heads;
+pub use root::{MODULUS_BYTES, relay_key, sign_root};
 pub use session::{
-    Compared, Ended, FAREWELL_MS, HANDSHAKE_MS, HIGH_BYTES, MAX_AWAITED, MAX_WAITING_BYTES, Page,
-    Role, STALL_MS, Session, Shelves, Taken, VERSION, VERSIONS_DELAY_MS,
+    Ended, FAREWELL_MS, HANDSHAKE_MS, HIGH_BYTES, MAX_AWAITED, MAX_WAITING_BYTES, Role, STALL_MS,
+    Session, VERSION, VERSIONS_DELAY_MS,
 };
+pub use shelves::{Compared, Page, Shelves, Taken};

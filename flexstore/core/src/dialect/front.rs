@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::session::{Ended, Role, Session};
-use super::view::View;
+use super::view::{Roots, View};
 use crate::record::{SigningKey, js};
 use crate::register::Row;
 use crate::sync::{Origin, Output, Replica, SessionId, Ticket};
@@ -43,6 +43,8 @@ pub struct Front {
     tickets: BTreeMap<Ticket, (SessionId, Option<Tag>)>,
     /// When to tell of the root of a subject.
     later: BTreeMap<Tag, u64>,
+    /// Roots looked up since their subjects changed, so that many channels cost one look.
+    roots: Roots,
     ended: VecDeque<(SessionId, Ended)>,
 }
 
@@ -67,6 +69,7 @@ impl Front {
             channels: BTreeMap::new(),
             tickets: BTreeMap::new(),
             later: BTreeMap::new(),
+            roots: Roots::new(),
             ended: VecDeque::new(),
         }
     }
@@ -137,6 +140,7 @@ impl Front {
             shelf: &channel.shelf,
             replica,
             signer: self.signer.as_ref(),
+            roots: &mut self.roots,
             taken: Vec::new(),
         };
         let result = call(&mut channel.session, &mut view);
@@ -164,6 +168,7 @@ impl Front {
                     channel.session.settled(now, 1);
                 }
                 if let Some(subject) = root {
+                    self.roots.remove(&subject);
                     self.later.remove(&subject);
                     self.root_changed(now, &subject);
                 }
@@ -173,6 +178,7 @@ impl Front {
     }
 
     fn updated(&mut self, now: u64, row: &Row, origin: &Origin) {
+        self.roots.remove(&row.tag);
         let state = row.state.map(|state| state.tag());
         self.changed(now, |channel| {
             if channel.shelf.holds_states() {

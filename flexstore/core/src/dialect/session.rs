@@ -16,10 +16,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
-
 use super::fragments::{FragmentError, Fragments, Frames};
+use super::known::{Known, short};
 use super::message::{Message, MessageError};
+use super::shelves::{Compared, Shelves, Taken};
 use crate::storage::StorageError;
 use crate::{Digest, Tag};
 
@@ -43,8 +43,6 @@ pub const MAX_AWAITED: usize = 100_000;
 
 /// What a queued tag costs beside its text.
 const TAG_COST: usize = 64;
-/// Tags of which it is remembered what the peer has.
-const MAX_KNOWN: usize = 1024;
 /// Tags looked up in one go for the stream of hashes.
 const PAGE: usize = 128;
 
@@ -91,70 +89,6 @@ impl From<StorageError> for Ended {
     fn from(_: StorageError) -> Self {
         Self::Internal
     }
-}
-
-/// What became of a record that came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It is on its way to the store: [`Session::settled`] will tell.
-    Pending,
-    /// There was nothing to do.
-    Done,
-    /// Its owner has deleted the tag since: the other side is to be told.
-    Deleted,
-}
-
-/// A stretch of the tags that show a record, ascending.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// The tags, each with the hash of what it shows.
-    pub shown: Vec<(Tag, Digest)>,
-    /// After which tag to go on; `None` at the end.
-    pub next: Option<Tag>,
-}
-
-/// What a session sees of its shelf.
-pub trait Shelves {
-    /// Looks at about so many tags after one of them.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn page(&mut self, after: Option<&Tag>, most: usize) -> Result<Page, StorageError>;
-
-    /// The text of the record that a tag shows.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn shown(&mut self, tag: &Tag) -> Result<Option<Bytes>, StorageError>;
-
-    /// The texts of the tombstones by which owners deleted what they had under a tag.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn tombstones(&mut self, tag: &Tag) -> Result<Vec<Bytes>, StorageError>;
-
-    /// What is known of a hash under a tag.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    fn compare(&mut self, tag: &Tag, hash: &Digest) -> Result<Compared, StorageError>;
-
-    /// Takes a record, or refuses it.
-    ///
-    /// # Errors
-    /// [`StorageError`] if it cannot be told.
-    fn take(&mut self, tag: &Tag, text: Bytes) -> Result<Taken, StorageError>;
-}
-
-/// How a hash of the other side's compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compared {
-    /// It is a record's that stands here, or that another displaced here.
-    Known,
-    /// It is a record's whose owner has deleted it since.
-    Deleted,
-    /// Nothing is known of it.
-    Unknown,
 }
 
 /// How far the own stream of hashes is.
@@ -573,40 +507,6 @@ impl Session {
     }
 }
 
-/// What the peer was last told or told us of a tag, so that nothing is sent back to who sent it.
-/// Of so many tags only: what is forgotten is sent once more, and does no harm.
-#[derive(Default)]
-struct Known {
-    hashes: BTreeMap<u64, Digest>,
-    order: VecDeque<u64>,
-}
-
-impl Known {
-    /// Whether this is another than the last.
-    fn note(&mut self, tag: &Tag, hash: Digest) -> bool {
-        let tag = short(tag);
-        match self.hashes.insert(tag, hash) {
-            Some(before) => before != hash,
-            None => {
-                self.order.push_back(tag);
-                if self.order.len() > MAX_KNOWN
-                    && let Some(oldest) = self.order.pop_front()
-                {
-                    self.hashes.remove(&oldest);
-                }
-                true
-            }
-        }
-    }
-}
-
 fn cost(tag: &Tag) -> usize {
     tag.as_str().len() + TAG_COST
-}
-
-fn short(tag: &Tag) -> u64 {
-    let hash = Digest::of(tag.as_str().as_bytes());
-    hash.as_bytes()
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

@@ -1,14 +1,22 @@
 //! A shelf of a real collection, as a session sees it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use super::root::Heads;
-use super::session::{Compared, Page, Shelves, Taken};
+use super::root::{lists, sign_root};
+use super::shelves::{Compared, Page, Shelves, Taken};
 use crate::record::{SigningKey, js};
-use crate::register::{Register, Row, Selection, shown};
+use crate::register::{Heads, Register, Row, Selection, shown};
 use crate::storage::StorageError;
 use crate::sync::{self, OfferError, Origin, Replica, SessionId, Ticket};
 use crate::{Digest, KeyTag, Kind, Signed, Tag, Verified};
+
+/// What subjects show as their roots.
+pub(super) type Roots = BTreeMap<Tag, Option<js::Verified>>;
+
+/// Roots that are remembered.
+const MAX_ROOTS: usize = 64;
 
 /// What is looked up and what came is submitted on behalf of one session.
 pub(super) struct View<'a> {
@@ -17,6 +25,7 @@ pub(super) struct View<'a> {
     pub(super) shelf: &'a js::Shelf,
     pub(super) replica: &'a mut Replica,
     pub(super) signer: Option<&'a SigningKey>,
+    pub(super) roots: &'a mut Roots,
     /// What was taken, and the subject whose root it is, if it is one.
     pub(super) taken: Vec<(Ticket, Option<Tag>)>,
 }
@@ -59,25 +68,37 @@ impl View<'_> {
         shown(self.kind(), rows, owner, Selection::Latest).ok()?
     }
 
+    fn root(&mut self, subject: &Tag) -> Result<Option<js::Verified>, StorageError> {
+        if let Some(root) = self.roots.get(subject) {
+            return Ok(root.clone());
+        }
+        let root = self.find_root(subject)?;
+        if self.roots.len() >= MAX_ROOTS {
+            self.roots.pop_first();
+        }
+        self.roots.insert(subject.clone(), root.clone());
+        Ok(root)
+    }
+
     /// The root of a subject: its owner's own, if that lists what the versions tell; else ours.
-    fn root(&self, subject: &Tag) -> Result<Option<js::Verified>, StorageError> {
+    fn find_root(&self, subject: &Tag) -> Result<Option<js::Verified>, StorageError> {
         let rows = self.register().rows(subject)?;
         let Some(row) = self.pick(subject, &rows) else {
             return Ok(None);
         };
         let heads = Heads::of(&rows, &row.owner);
         if let Some(root) = self.register().root(subject, &row.owner)?
-            && heads.are(&root)
+            && lists(&root, &heads)
         {
             return Ok(Some(root));
         }
         let id = self.register().id();
-        let sign = |signer| heads.sign(id, subject, &row.owner, signer).ok();
+        let sign = |signer| sign_root(&heads, id, subject, &row.owner, signer).ok();
         Ok(self.signer.and_then(sign))
     }
 
     /// What a tag shows: the hash of its text.
-    fn hash(&self, tag: &Tag) -> Result<Option<Digest>, StorageError> {
+    fn hash(&mut self, tag: &Tag) -> Result<Option<Digest>, StorageError> {
         if self.is_roots() {
             return Ok(self.root(tag)?.map(|root| root.digest()));
         }
@@ -167,7 +188,7 @@ impl View<'_> {
         Ok(Compared::Unknown)
     }
 
-    fn compare_root(&self, subject: &Tag, hash: &Digest) -> Result<Compared, StorageError> {
+    fn compare_root(&mut self, subject: &Tag, hash: &Digest) -> Result<Compared, StorageError> {
         let mut known = self.hash(subject)? == Some(*hash);
         for owner in owners(&self.register().rows(subject)?) {
             let root = self.register().root(subject, &owner)?;

@@ -124,11 +124,32 @@ fn native_records_are_shown_to_originals_and_come_back_unchanged() {
     let record = draft.sign(&key(1)).unwrap();
     hub.native();
     hub.peer_writes(record.clone());
-    let put = Message::Put {
-        tag: tag("n"),
-        record: Some(record.text().clone()),
-    };
-    assert!(hub.clients[a].heard.contains(&put));
+    assert_eq!(hub.text(a, &tag("n")), Some(record.text()));
+    // Another relay has it from the client.
+    let client = hub.clients.pop().unwrap();
+    let mut other = Hub::new(shelf(NOTES).collection());
+    other.clients.push(client);
+    other.connect(0);
+    let register = other.replica.register();
+    let there = register
+        .read(&tag("n"), None, Selection::Latest)
+        .unwrap()
+        .unwrap();
+    assert_eq!(there.digest(), record.digest());
+    // A state under another's name, and a native version of another subject, are none.
+    for (label, under) in [(NOTES, "other"), (STATES, "n"), (ROOTS, "n")] {
+        let mut hub = self::hub(label);
+        let a = hub.client(label);
+        let record = Some(record.text().clone());
+        hub.say(
+            a,
+            Message::Put {
+                tag: tag(under),
+                record,
+            },
+        );
+        assert!(hub.replica.register().rows(&tag(under)).unwrap().is_empty());
+    }
 }
 
 #[test]

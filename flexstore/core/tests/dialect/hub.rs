@@ -10,7 +10,7 @@ use flexstore_core::dialect::{
 use flexstore_core::record::js;
 use flexstore_core::storage::{MemoryStorage, Progress, Sequence, StorageError};
 use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
-use flexstore_core::{CollectionId, Digest, SigningKey, Tag, Verified};
+use flexstore_core::{CollectionId, Digest, Signed, SigningKey, Tag, Verified};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
@@ -26,9 +26,13 @@ pub(crate) struct Original {
 }
 
 impl Original {
-    fn iat(&self, tag: &Tag, text: &Bytes) -> u64 {
-        let record = js::Signed::parse(text.clone(), &self.shelf, Some(tag)).unwrap();
-        record.verify().unwrap().header().iat
+    /// Time, and whether it deletes: the original reads native records as its own.
+    fn read(&self, tag: &Tag, text: &Bytes) -> (u64, bool) {
+        let record: Verified = match js::Signed::parse(text.clone(), &self.shelf, Some(tag)) {
+            Ok(signed) => signed.verify().unwrap().into(),
+            Err(_) => Signed::parse(text.clone()).unwrap().verify().unwrap(),
+        };
+        (record.header().iat, record.is_tombstone())
     }
 }
 
@@ -70,17 +74,14 @@ impl Shelves for Original {
     }
 
     fn take(&mut self, tag: &Tag, text: Bytes) -> Result<Taken, StorageError> {
-        let record = js::Signed::parse(text.clone(), &self.shelf, Some(tag)).unwrap();
-        let record = record.verify().unwrap();
-        if record.is_tombstone() {
+        let (iat, deletes) = self.read(tag, &text);
+        if deletes {
             self.texts.remove(tag);
             return Ok(Taken::Done);
         }
         let mutable = self.shelf.to_string().starts_with("Mutable");
-        let stays = self
-            .texts
-            .get(tag)
-            .is_some_and(|there| mutable && self.iat(tag, there) > record.header().iat);
+        let there = self.texts.get(tag);
+        let stays = there.is_some_and(|there| mutable && self.read(tag, there).0 > iat);
         if !stays {
             self.texts.insert(tag.clone(), text);
         }

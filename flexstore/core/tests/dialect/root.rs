@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flexstore_core::authority::Standing;
-use flexstore_core::dialect::Heads;
+use flexstore_core::dialect::sign_root;
 use flexstore_core::record::{Stamp, js};
-use flexstore_core::register::Row;
+use flexstore_core::register::{Heads, Row};
 use flexstore_core::{CollectionId, Digest, KeyTag, Kind, Tag};
 use proptest::prelude::*;
 
@@ -355,10 +355,10 @@ proptest! {
         prop_assert_eq!(found.iat, listed.map(|row| row.stamp.iat).max().unwrap());
         // The bytes are the same for the same signer, whoever asks.
         let subject = Tag::new("subject").unwrap();
-        let sign = || found.sign(&id(), &subject, &owner(), &key(7)).unwrap();
-        let (root, again) = (sign(), Heads::of(&shuffled, &owner()).sign(&id(), &subject, &owner(), &key(7)).unwrap());
+        let sign = || sign_root(&found, &id(), &subject, &owner(), &key(7)).unwrap();
+        let (root, again) = (sign(), sign_root(&Heads::of(&shuffled, &owner()), &id(), &subject, &owner(), &key(7)).unwrap());
         prop_assert_eq!(root.text(), again.text());
-        prop_assert!(found.are(&root));
+        prop_assert_eq!(root.heads(), &found.list);
         prop_assert_eq!(root.claimed(), Some(js::Claimed::Group(owner())));
         prop_assert_eq!(root.header().iat, found.iat);
     }
@@ -408,18 +408,13 @@ fn what_does_not_count_or_deletes_or_is_anothers_is_no_head() {
     let heads = Heads::of(&[base.row()], &owner());
     let subject = Tag::new("subject").unwrap();
     let claimed = |by: u8| {
-        heads
-            .sign(&id(), &subject, &owner(), &key(by))
+        sign_root(&heads, &id(), &subject, &owner(), &key(by))
             .unwrap()
             .claimed()
     };
     assert_eq!(claimed(7), Some(js::Claimed::Individual(owner())));
     assert_eq!(claimed(1), None);
-    assert!(
-        Heads::default()
-            .sign(&id(), &subject, &owner(), &key(7))
-            .is_err()
-    );
+    assert!(sign_root(&Heads::default(), &id(), &subject, &owner(), &key(7)).is_err());
 }
 
 #[test]
