@@ -19,6 +19,7 @@
 //! does; who displaces whom among them does not change. Under the js profile they may count until
 //! a time, so there every row that was displaced goes there.)
 
+mod heads;
 mod reading;
 mod roots;
 mod row;
@@ -28,6 +29,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+pub use heads::Heads;
 pub(crate) use reading::shown;
 pub use reading::{ReadError, Selection, Timestamp, Versions};
 pub use row::Row;
