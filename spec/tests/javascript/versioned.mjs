@@ -131,14 +131,17 @@ function* walk(states, tag) {
   }
 }
 
-// By time; of equal times what the tie rule keeps comes last, of the same actor the greater tag.
+// By time; of equal times what the tie rule keeps comes last. The rule does not order what the same actor
+// wrote: then the shorter chain comes first, and the smaller tag.
 function sorted(states, tags) {
+  const depths = new Map(tags.map((tag) => [tag, [...walk(states, tag)].length]));
   const held = (tag) => states.records.get(tag);
   const compare = (a, b) => {
     const [one, other] = [held(a), held(b)];
     if (one.header.iat !== other.header.iat) return one.header.iat - other.header.iat;
     if (keeps(one, other)) return 1;
-    return keeps(other, one) ? -1 : Number(a > b) - Number(a < b);
+    if (keeps(other, one)) return -1;
+    return depths.get(a) - depths.get(b) || Number(a > b) - Number(a < b);
   };
   return [...tags].sort(compare);
 }
