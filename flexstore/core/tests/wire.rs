@@ -61,10 +61,16 @@ fn message() -> impl Strategy<Value = Message> {
             summary()
         )
             .prop_map(|((oldest, newest, replica), kind, name, filter, summary)| {
+                let native = CollectionId::new(kind, &name).unwrap();
+                let collection = if oldest % 2 == 0 {
+                    native
+                } else {
+                    native.javascript()
+                };
                 Message::Open {
                     oldest,
                     newest,
-                    collection: CollectionId::new(kind, &name).unwrap(),
+                    collection,
                     replica,
                     filter,
                     summary,

@@ -159,3 +159,45 @@ impl Row {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Draft, js};
+    use crate::{CollectionId, SigningKey};
+
+    /// A row's key and value, read back.
+    fn again(row: &Row) -> (Option<Row>, usize) {
+        let parts = [
+            &[0; 16],
+            row.tag.as_str().as_bytes(),
+            &[0],
+            row.owner.as_bytes(),
+            &[u8::from(!row.tombstone)],
+            row.author.as_bytes(),
+            row.stamp.digest.as_bytes(),
+        ];
+        let value = row.value();
+        (Row::read(&parts.concat(), &value), value.len())
+    }
+
+    #[test]
+    fn a_native_row_has_no_hash_of_its_own() {
+        let id = CollectionId::new(Kind::Versioned, "x").unwrap();
+        let (key, tag) = (SigningKey::from_seed(&[1; 32]), Tag::new("t").unwrap());
+        let native = Draft::text(id.clone(), tag.clone(), "x", 5)
+            .sign(&key)
+            .unwrap();
+        let row = Row::of(&native, Standing::Counts);
+        assert_eq!(again(&row), (Some(row.clone()), 1 + 8 + 32));
+        assert_eq!(
+            (row.hash, row.stamp.digest),
+            (native.digest(), native.digest())
+        );
+        let shelf = js::Shelf::states(id);
+        let state = js::Draft::text(shelf, tag, "x", 5).sign(&key).unwrap();
+        let row = Row::of(&state.clone().into(), Standing::Void);
+        assert_eq!(again(&row), (Some(row.clone()), 1 + 8 + 32 + 32));
+        assert_eq!((row.hash, row.state), (state.digest(), state.state()));
+    }
+}
