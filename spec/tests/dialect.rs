@@ -1,0 +1,202 @@
+//! JavaScript clients in node, unchanged in what they say, at the real relay: with each other, and
+//! with Rust apps, to which they are as any other.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flexstore::{Collection, CollectionKind, KeyTag, MemoryStorage, Mutable, Peer, Versioned};
+use flexstore_transports::Transports;
+use support::javascript::{Author, Client, IMMUTABLE, MUTABLE, VERSIONED};
+use support::relay::Relay;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+const SOON: Duration = Duration::from_secs(30);
+
+struct Place {
+    relay: Relay,
+    _data: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let config = data.path().join("relay.toml");
+        std::fs::write(&config, "webrtc_addresses = ['127.0.0.1']\n").unwrap();
+        let store = data.path().join("store");
+        let relay = Relay::start(&store, &["--config", config.to_str().unwrap()]);
+        Self { relay, _data: data }
+    }
+
+    /// As a JavaScript app names the relay.
+    fn javascript(&self) -> String {
+        format!("http://{}/flexstore", self.relay.address)
+    }
+}
+
+/// Somebody with a JavaScript app; `None` where there is no node.
+async fn person(place: &Place) -> Option<(Client, Author)> {
+    let client = Client::start().await?;
+    client.credentials(&place.javascript()).await;
+    let author = client.create_author().await;
+    Some((client, author))
+}
+
+/// A Rust app.
+struct App {
+    peer: Peer,
+    service: String,
+}
+
+impl App {
+    async fn new(place: &Place) -> Self {
+        let peer = Peer::connected(Arc::new(MemoryStorage::new()), Transports::new()).unwrap();
+        peer.credentials().create_device().await.unwrap();
+        let service = place.relay.service();
+        peer.credentials().synchronize_javascript(&service).unwrap();
+        Self { peer, service }
+    }
+
+    fn open<K: CollectionKind>(&self, name: &str) -> Collection<K> {
+        let open = self.peer.collection(name).javascript();
+        open.service(&self.service).open().unwrap()
+    }
+}
+
+/// Waits until an owner's item has this text, or none.
+async fn shows<K: CollectionKind>(
+    collection: &Collection<K>,
+    tag: &str,
+    owner: KeyTag,
+    expected: Option<&str>,
+) {
+    let mut found = None;
+    let waits = async {
+        loop {
+            let item = collection.retrieve(tag).owner(owner).await;
+            found = item
+                .ok()
+                .flatten()
+                .and_then(|item| Some(item.text().ok()?.to_owned()));
+            if found.as_deref() == expected {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let in_time = timeout(SOON, waits).await.is_ok();
+    assert!(in_time, "{tag}: {found:?} instead of {expected:?}");
+}
+
+fn tag(author: &Author) -> KeyTag {
+    KeyTag::parse(&author.tag).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn javascript_clients_share_all_kinds_of_collections() {
+    let place = Place::new();
+    let service = place.javascript();
+    let Some((ann, _)) = person(&place).await else {
+        return;
+    };
+    let (ben, _) = person(&place).await.unwrap();
+    let long = "x".repeat(100_000);
+    for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
+        // Before the other comes, then live.
+        let left = ann.open(kind, "shared", &service).await;
+        let early = left.store("early", "from before").await;
+        let right = ben.open(kind, "shared", &service).await;
+        right.shows(&early, "from before").await;
+        let live = left.store("live", "at once").await;
+        right.shows(&live, "at once").await;
+        let back = right.store("back", &long[..]).await;
+        left.shows(&back, &long).await;
+        left.remove(&live).await;
+        right.lacks(&live).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_step_moves_nothing_when_it_comes_again() {
+    let place = Place::new();
+    let service = place.javascript();
+    let Some((ann, _)) = person(&place).await else {
+        return;
+    };
+    for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
+        let notes = ann.open(kind, "again", &service).await;
+        for number in 0..20 {
+            notes
+                .store(&format!("note {number}"), format!("text {number}"))
+                .await;
+        }
+        notes.synchronized().await;
+        ann.disconnect(&service).await;
+        ann.reset_counts().await;
+        let notes = ann.open(kind, "again", &service).await;
+        notes.synchronized().await;
+        assert_eq!(ann.moved().await, 0, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rust_app_and_a_javascript_app_share_a_collection() {
+    let place = Place::new();
+    let service = place.javascript();
+    let Some((ann, author)) = person(&place).await else {
+        return;
+    };
+    let ben = App::new(&place).await;
+    let me = ben.peer.credentials().author().unwrap();
+
+    let left = ann.open(MUTABLE, "notes", &service).await;
+    let right: Collection<Mutable> = ben.open("notes");
+    left.store("hers", "from JavaScript").await;
+    shows(&right, "hers", tag(&author), Some("from JavaScript")).await;
+    right.store("from Rust").tag("his").await.unwrap();
+    left.shows("his", "from Rust").await;
+    // Edits and deletions, both ways.
+    left.store("hers", "edited").await;
+    shows(&right, "hers", tag(&author), Some("edited")).await;
+    right.store("edited too").tag("his").await.unwrap();
+    left.shows("his", "edited too").await;
+    left.remove("hers").await;
+    shows(&right, "hers", tag(&author), None).await;
+    right.remove("his").await.unwrap();
+    left.lacks("his").await;
+
+    // What is deleted while a JavaScript client is away stays deleted, though it has it still.
+    right.store("to be deleted").tag("gone").await.unwrap();
+    left.has("gone").await;
+    ann.disconnect(&service).await;
+    right.remove("gone").await.unwrap();
+    timeout(SOON, right.synchronized()).await.unwrap();
+    let left = ann.open(MUTABLE, "notes", &service).await;
+    left.lacks("gone").await;
+    shows(&right, "gone", me, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_the_same_for_both() {
+    let place = Place::new();
+    let service = place.javascript();
+    let Some((ann, author)) = person(&place).await else {
+        return;
+    };
+    let ben = App::new(&place).await;
+    let me = ben.peer.credentials().author().unwrap();
+    let left = ann.open(VERSIONED, "pages", &service).await;
+    let right: Collection<Versioned> = ben.open("pages");
+    left.store("hers", "one").await;
+    left.store("hers", "two").await;
+    shows(&right, "hers", tag(&author), Some("two")).await;
+    right.store("uno").tag("his").await.unwrap();
+    left.shows("his", "uno").await;
+    right.store("due").tag("his").await.unwrap();
+    left.shows("his", "due").await;
+    shows(&right, "his", me, Some("due")).await;
+    assert_eq!(left.versions("his").await.chain.len(), 2);
+}
