@@ -1,6 +1,7 @@
 //! Collections as an app uses them.
 
 mod changes;
+mod javascript;
 mod open;
 mod read;
 mod write;
@@ -159,7 +160,7 @@ impl<K: CollectionKind> Collection<K> {
         let mut items = Vec::with_capacity(rows.len());
         for digest in rows {
             let record = self.register().record(&digest)?;
-            items.extend(record.map(|record| Item::open(record, self.peer.keyring())));
+            items.extend(record.map(|record| self.open_item(record)));
         }
         Ok(items)
     }
@@ -236,7 +237,7 @@ impl<K: CollectionKind> Collection<K> {
         Ok(done.await.map_err(|_| ArchiveError::Closed)??)
     }
 
-    /// Of the collection of Team records.
+    /// Of a collection of Team records.
     pub(crate) async fn pin(&self, team: KeyTag, record: Digest) -> Result<(), StorageError> {
         let (reply, done) = oneshot::channel();
         let command = Command::Pin {

@@ -21,6 +21,7 @@
 
 mod error;
 mod explain;
+mod javascript;
 mod kdf;
 mod keeper;
 mod kept;

@@ -10,6 +10,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::credentials::Keyring;
+use crate::js::{self, ItemError};
+use crate::seal::js::Opened;
 use crate::seal::{self, Binding, OpenError};
 
 /// What an app stores: JSON, text or bytes. `Debug` does not show it: it may be about to be sealed.
@@ -140,6 +142,18 @@ impl Item {
             record,
             body,
             folded: None,
+        }
+    }
+
+    /// Of a collection of the js profile, where a seal may be the original's.
+    pub(crate) fn open_javascript(record: Verified, keys: &Keyring) -> Self {
+        match open_original(&record, keys) {
+            Some(body) => Self {
+                record,
+                body,
+                folded: None,
+            },
+            None => Self::open(record, keys),
         }
     }
 
@@ -279,6 +293,26 @@ pub(crate) fn binding(header: &Header) -> Binding {
         tag: signs_tag.then(|| header.tag.as_str().into()),
         prop: None,
     }
+}
+
+/// `None` of anything but a seal of the original.
+fn open_original(record: &Verified, keys: &Keyring) -> Option<Body> {
+    let header = record.header();
+    let (jwe, Encryption::Sealed(tags)) = (record.payload(), &header.encryption) else {
+        return None;
+    };
+    seal::js::listed(str::from_utf8(jwe).ok()?).ok()?;
+    let held = tags
+        .first()
+        .and_then(|tag| KeyTag::parse(tag.as_str()).ok());
+    let held = held.and_then(|tag| keys.javascript(&tag));
+    let find = |_: &Tag| held.as_deref().map(js::KeySet::opening);
+    Some(match js::open_payload(header, jwe, &find) {
+        Ok(Opened { content, cty, .. }) => Body::Opened { content, cty },
+        Err(ItemError::Open(OpenError::NotForUs)) => Body::Closed(ContentError::Closed),
+        Err(ItemError::Open(error)) => Body::Closed(ContentError::DoesNotOpen(error)),
+        Err(_) => Body::Closed(ContentError::DoesNotOpen(OpenError::Failed)),
+    })
 }
 
 fn open_sealed(record: &Verified, keys: &Keyring) -> Body {

@@ -1,6 +1,6 @@
 //! What can be set, and the defaults of all of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ pub struct Config {
     ///
     /// `"*"` asks in all pages.
     pub origins: Vec<String>,
+    /// The addresses at which JavaScript clients reach this relay over WebRTC (UDP, any port). All
+    /// that the machine has by default.
+    pub webrtc_addresses: Vec<IpAddr>,
     /// Relays to sync with, as services: `["wss://relay.example/flexstore"]`. None by default.
     /// Name each other on both sides.
     pub peers: Vec<String>,
@@ -127,6 +130,7 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            webrtc_addresses: Vec::new(),
             peers: Vec::new(),
             tls: None,
             services: Service::ALL.to_vec(),

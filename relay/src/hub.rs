@@ -9,13 +9,19 @@
 //! A link that this relay dialled, to another relay, differs in one thing: the collections to open
 //! on it are those that are open here.
 //!
+//! JavaScript clients come over a link of another protocol, with a channel for each shelf of a
+//! collection; a [front](originals) of the collection's replica serves them.
+//!
 //! Every state has one owner, and they talk by channels. A full inbox makes the links wait that
 //! fill it, and so the peers behind them; an outbox never waits: a peer that lets it fill is closed
 //! as too slow.
 
 mod collection;
 mod dialled;
+mod identity;
+mod javascript;
 mod link;
+mod originals;
 mod outbox;
 mod progress;
 mod put;
@@ -24,14 +30,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flexstore_core::CollectionId;
-use flexstore_core::link::Link;
+use flexstore_core::link::{Link, Protocol};
 use flexstore_core::register::Register;
-use flexstore_core::storage::{Batch, Storage, StorageError, Table};
+use flexstore_core::storage::{Storage, StorageError};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::CloseReason;
-use getrandom::SysRng;
-use getrandom::rand_core::TryRng as _;
+use flexstore_core::{CollectionId, SigningKey};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
@@ -42,8 +46,6 @@ use crate::Config;
 
 /// Requests that wait for the registry; links that have more wait.
 const MAX_REQUESTS: usize = 256;
-/// The key under which the store's replica id is kept.
-const REPLICA_KEY: &[u8] = b"replica";
 
 /// Where links are handed to.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ struct Shared {
     storage: Arc<dyn Storage>,
     ledger: watch::Receiver<Ledger>,
     replica: [u8; 16],
+    /// Signs lists of versions for JavaScript clients, and nothing else.
+    signer: SigningKey,
     idle: Duration,
     /// Counts changes of Team records, so that all collections heed them.
     teams: watch::Sender<u64>,
@@ -101,7 +105,8 @@ impl Hub {
         config: &Config,
     ) -> Result<(Self, JoinHandle<()>), StorageError> {
         let shared = Shared {
-            replica: replica_id(&*storage)?,
+            replica: identity::replica(&*storage)?,
+            signer: identity::signer(&*storage)?,
             ledger: progress::follow(&*storage),
             storage: Arc::clone(&storage),
             idle: config.idle(),
@@ -127,7 +132,10 @@ impl Hub {
 
     /// Serves a link until either side ends it or `stopping` is true.
     pub(crate) async fn serve(self, link: Link, stopping: watch::Receiver<bool>) {
-        link::serve(link, self, stopping).await;
+        match link.protocol {
+            Protocol::Native => link::serve(link, self, stopping).await,
+            Protocol::JavaScript => javascript::serve(link, self, stopping).await,
+        }
     }
 
     /// The collections that are open, and with `stored` also those of which the store holds
@@ -219,19 +227,4 @@ async fn registry(
     }
     open.clear();
     while tasks.join_next().await.is_some() {}
-}
-
-/// The store's replica id: random, made when the store is first used.
-fn replica_id(storage: &dyn Storage) -> Result<[u8; 16], StorageError> {
-    if let Some(id) = storage.get(Table::Meta, REPLICA_KEY)? {
-        return id[..].try_into().map_err(|_| StorageError::Damaged);
-    }
-    let mut id = [0; 16];
-    SysRng
-        .try_fill_bytes(&mut id)
-        .map_err(|error| StorageError::Engine(error.to_string().into()))?;
-    let mut batch = Batch::new();
-    batch.put(Table::Meta, REPLICA_KEY, id.to_vec());
-    storage.submit(batch)?;
-    Ok(id)
 }

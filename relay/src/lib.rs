@@ -8,6 +8,7 @@
 //!  TcpListener ──> http ── GET /healthz
 //!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
 //!                   ├───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
+//!                   ├───── /flexstore/sync ── WebRTC ─────────────> hub
 //!                   └───── /flexstore/slot, topic, signal ────────> signal
 //! ```
 //!
@@ -45,6 +46,7 @@
 
 mod config;
 mod descriptors;
+mod dialect;
 mod http;
 mod hub;
 mod link;
@@ -56,6 +58,7 @@ pub mod signal;
 pub mod telemetry;
 
 pub use config::{Config, ConfigError, EngineName, Service, SignalConfig, Tls};
+pub use dialect::MAX_JAVASCRIPT_CONNECTIONS;
 pub use http::{
     BODY_RATE, BODY_TIMEOUT, CERTIFICATE_FILE, HEADER_TIMEOUT, MAX_BODY_BYTES_IN_ALL, MAX_HEADERS,
     MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, ServeError, TLS_TIMEOUT, TlsError, serve,

@@ -14,12 +14,14 @@ mod one_by_one;
 mod poll;
 mod topic;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flexstore_core::link::{DialError, Link, LinkError};
 use flexstore_core::wire::signal::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, Name};
-use futures_util::SinkExt as _;
+use futures_util::Sink;
 use reqwest::{Response, StatusCode};
 
 pub use self::topic::{Arrival, Topic};
@@ -85,13 +87,40 @@ async fn open(service: &str, path: &str, trust: &Trust) -> Result<Link, DialErro
 
 /// A link that takes no frame that the relay would not: it would end the link for it.
 fn limited(link: Link, most: usize) -> Link {
-    let check = move |frame: Bytes| {
-        let fits = frame.len() <= most;
-        std::future::ready(fits.then_some(frame).ok_or(LinkError::TooLong))
-    };
     Link {
-        outgoing: Box::pin(link.outgoing.with(check)),
+        outgoing: Box::pin(Limited {
+            outgoing: link.outgoing,
+            most,
+        }),
         ..link
+    }
+}
+
+struct Limited {
+    outgoing: Pin<Box<dyn Sink<Bytes, Error = LinkError> + Send>>,
+    most: usize,
+}
+
+impl Sink<Bytes> for Limited {
+    type Error = LinkError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.outgoing.as_mut().poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, frame: Bytes) -> Result<(), LinkError> {
+        if frame.len() > self.most {
+            return Err(LinkError::TooLong);
+        }
+        self.outgoing.as_mut().start_send(frame)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.outgoing.as_mut().poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.outgoing.as_mut().poll_close(cx)
     }
 }
 

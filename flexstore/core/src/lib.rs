@@ -12,6 +12,7 @@
 
 pub mod admission;
 pub mod authority;
+pub mod dialect;
 pub mod json;
 pub mod link;
 mod place;

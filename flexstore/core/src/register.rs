@@ -3,6 +3,7 @@
 //! ```text
 //! Register  place ‖ tag ‖ 0 ‖ owner ‖ life ‖ author ‖ digest   ->  flags ‖ iat [‖ state] [‖ ant] [‖ hash]
 //! Body      place ‖ digest                               ->  the record as it is sent
+//! Body      place of states ‖ state ‖ digest             ->  the row's key (js profile)
 //! Body      place of roots ‖ subject ‖ 0 ‖ owner         ->  digest ‖ an owner's root (js profile)
 //! Resting   place ‖ digest                               ->  when ‖ successor ‖ the row's key
 //! Meta      "c" ‖ kind/name                              ->  nothing
@@ -18,17 +19,21 @@
 //! does; who displaces whom among them does not change. Under the js profile they may count until
 //! a time, so there every row that was displaced goes there.)
 
+mod heads;
 mod reading;
 mod roots;
 mod row;
+mod states;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+pub use heads::Heads;
 pub(crate) use reading::shown;
 pub use reading::{ReadError, Selection, Timestamp, Versions};
 pub use row::Row;
+pub use states::Stated;
 
 use crate::record::{ParseError, Stamp};
 use crate::storage::{Batch, Storage, StorageError, Table};
@@ -328,9 +333,11 @@ impl Register {
                 if let (Some(digest), Some(resting)) = (key.last_chunk(), read_resting(value))
                     && resting.since < before
                 {
+                    let row = value[40..].to_vec();
                     found.push(Rested {
                         digest: Digest::from_bytes(*digest),
-                        row: value[40..].to_vec(),
+                        row,
+                        state: None,
                     });
                 }
                 if found.len() < limit {
@@ -339,12 +346,16 @@ impl Register {
                     ControlFlow::Break(())
                 }
             })?;
+        for one in &mut found {
+            one.state = self.state_of(&one.row)?;
+        }
         Ok(found)
     }
 
     pub(crate) fn put(&self, batch: &mut Batch, row: &Row, record: &Verified) {
         self.put_row(batch, row);
         self.keep(batch, record);
+        self.note_state(batch, row);
     }
 
     /// The row anew, where only its standing changed.
@@ -410,6 +421,9 @@ impl Register {
         batch.delete(Table::Body, key.to_vec());
         if !rested.row.is_empty() {
             let shade = [&self.shade[..], &rested.row].concat();
+            if let Some(state) = rested.state {
+                batch.delete(Table::Body, self.state_key(&state, &rested.digest));
+            }
             batch.delete(Table::Register, shade);
         }
     }
@@ -418,8 +432,10 @@ impl Register {
 /// A record that has rested long enough.
 pub(crate) struct Rested {
     digest: Digest,
-    /// The rest of its row's key; empty for a single key's.
+    /// The rest of its row's key; empty if it cannot come back.
     row: Vec<u8>,
+    /// Under the js profile, its state.
+    state: Option<Digest>,
 }
 
 fn read_resting(value: &[u8]) -> Option<Resting> {

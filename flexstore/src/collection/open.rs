@@ -22,6 +22,7 @@ pub struct OpenCollection<'a, K> {
     name: &'a str,
     settings: Option<Settings>,
     services: Vec<&'a str>,
+    javascript: bool,
     replay: Option<Replay>,
     kind: PhantomData<K>,
 }
@@ -34,6 +35,7 @@ impl<'a, K: CollectionKind> OpenCollection<'a, K> {
             name,
             settings,
             services,
+            javascript: false,
             replay: None,
             kind: PhantomData,
         }
@@ -42,6 +44,13 @@ impl<'a, K: CollectionKind> OpenCollection<'a, K> {
     /// A service with which to keep in step; any number of them.
     pub fn service(mut self, service: &'a str) -> Self {
         self.services.push(service);
+        self
+    }
+
+    /// The collection of the js profile, in which items of the JavaScript original stand too: see
+    /// [`js`](crate::js). It is another one than the native collection of this name.
+    pub const fn javascript(mut self) -> Self {
+        self.javascript = true;
         self
     }
 
@@ -78,7 +87,10 @@ impl<'a, K: CollectionKind> OpenCollection<'a, K> {
     /// # Errors
     /// [`OpenError`].
     pub fn open(self) -> Result<Collection<K>, OpenError> {
-        let id = CollectionId::new(K::KIND, self.name)?;
+        let mut id = CollectionId::new(K::KIND, self.name)?;
+        if self.javascript {
+            id = id.javascript();
+        }
         let channel = self.peer.channel(id, self.settings)?;
         let collection = Collection {
             peer: self.peer.clone(),

@@ -88,7 +88,7 @@ impl<K: CollectionKind> Collection<K> {
         if !opened {
             return Ok(Some(Item::closed(record)));
         }
-        let item = Item::open(record, self.peer.keyring());
+        let item = self.open_item(record);
         let Some(replay) = &self.replay else {
             return Ok(Some(item));
         };
@@ -99,7 +99,7 @@ impl<K: CollectionKind> Collection<K> {
                 break;
             }
             if let Some(record) = self.register().record(&row.stamp.digest)? {
-                let version = Item::open(record, self.peer.keyring());
+                let version = self.open_item(record);
                 if version.is_open() {
                     folded = Some(replay(folded, &version));
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flexstore_core::record::{Content as Sealable, ParseError};
 use flexstore_core::storage::StorageError;
-use flexstore_core::sync::{WriteError, Writing, Written};
+use flexstore_core::sync::{OfferError, WriteError, Writing, Written};
 use flexstore_core::{KeyTag, Kind, Tag, TagError};
 use tokio::sync::oneshot;
 
@@ -57,6 +57,12 @@ pub enum StoreError {
         /// The time of the newest item there, in ms since 1970.
         newest: u64,
     },
+    /// Under the js profile something is sealed to a JavaScript user alone, or to others.
+    #[error("the audience holds a JavaScript user, who can be the only one")]
+    OneAudience,
+    /// It belongs in another collection, or is dated ahead of this clock.
+    #[error("the record is not for this collection, or not yet")]
+    Refused(OfferError),
     /// The owner removed this immutable content; storing it again would not show it.
     #[error("the owner removed this content")]
     Deleted,
@@ -84,6 +90,7 @@ impl From<WriteError> for StoreError {
             WriteError::NotFound => Self::NotFound,
             WriteError::NotMember => Self::NotMember,
             WriteError::Policy => Self::Policy,
+            WriteError::Refused(error) => Self::Refused(error),
             WriteError::Storage(error) => Self::Storage(error),
             // `WriteError` may grow; whatever is new, nothing is known to be durable.
             _ => Self::Closed,
@@ -145,7 +152,10 @@ impl<K: CollectionKind> Collection<K> {
         let defaults = keyring.defaults();
         let owner = who.owner.or(defaults.owner);
         let author = match (who.author, defaults.author) {
-            (Some(tag), _) => keyring.get(&tag),
+            (Some(tag), _) => match keyring.get(&tag) {
+                None if self.is_javascript() => return self.javascript_signers(tag, owner),
+                set => set,
+            },
             (None, default) => {
                 let itself = owner.and_then(|owner| keyring.get(&owner));
                 let member = owner.map(|owner| keyring.member(&owner)).transpose()?;
@@ -176,6 +186,14 @@ impl<K: CollectionKind> Collection<K> {
             signers,
             reply,
         };
+        self.command(command, done).await
+    }
+
+    pub(super) async fn command(
+        &self,
+        command: Command,
+        done: oneshot::Receiver<Result<Written, WriteError>>,
+    ) -> Result<Written, StoreError> {
         self.channel
             .inbox
             .send(command)
@@ -256,7 +274,7 @@ impl<K: CollectionKind> Store<'_, K> {
         let binding = Binding {
             owner,
             author,
-            col: self.collection.id().as_str().into(),
+            col: self.collection.id().signed().into(),
             tag: (K::KIND != Kind::Immutable).then(|| named.as_str().into()),
             prop: None,
         };
@@ -272,6 +290,12 @@ impl<K: CollectionKind> Store<'_, K> {
                 payload,
                 cty: cty.map(Into::into),
             }
+        } else if let Some(sealed) = self
+            .collection
+            .seal_for_javascript(&payload, cty, &tags)
+            .await?
+        {
+            sealed
         } else {
             let audience = self.collection.audience(&tags).await?;
             let jwe = seal::seal(&payload, cty, &binding, &audience)?;

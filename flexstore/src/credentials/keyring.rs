@@ -9,6 +9,7 @@ use flexstore_core::{Digest, KeyTag};
 
 use super::keyset::KeySet;
 use super::team_keys::{TeamKeys, kid};
+use crate::js;
 use crate::seal::{EncryptionSecret, Kid};
 
 /// Key sets, the teams that they open, and what is taken where a call does not say.
@@ -22,7 +23,9 @@ pub(crate) struct Keyring {
 #[derive(Default)]
 struct Held {
     sets: BTreeMap<KeyTag, Arc<KeySet>>,
-    /// Of these, those that are here for one call, such as a recovery key.
+    /// Key sets of the JavaScript original.
+    javascript: BTreeMap<KeyTag, Arc<js::KeySet>>,
+    /// Of our own, those that are here for one call, such as a recovery key.
     lent: BTreeSet<KeyTag>,
     defaults: Defaults,
     /// The only tags whose keys may be used, if there are such.
@@ -163,6 +166,20 @@ impl Keyring {
     pub(crate) fn get(&self, tag: &KeyTag) -> Option<Arc<KeySet>> {
         let held = self.held();
         held.sets.get(tag).filter(|_| held.allows(tag)).cloned()
+    }
+
+    /// A key set of the JavaScript original.
+    pub(crate) fn javascript(&self, tag: &KeyTag) -> Option<Arc<js::KeySet>> {
+        let held = self.held();
+        let keys = held.javascript.get(tag);
+        keys.filter(|_| held.allows(tag)).cloned()
+    }
+
+    pub(super) fn add_javascript(&self, keys: js::KeySet) {
+        let (tag, keys) = (keys.tag(), Arc::new(keys));
+        self.change(|held| {
+            held.javascript.insert(tag, keys);
+        });
     }
 
     pub(crate) fn defaults(&self) -> Defaults {

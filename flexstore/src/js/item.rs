@@ -1,6 +1,6 @@
 use flexstore_core::Tag;
 use flexstore_core::record::js::Verified;
-use flexstore_core::record::{Content, Encryption};
+use flexstore_core::record::{Content, Encryption, Header};
 
 use crate::seal::js::{Audience, Opened, RsaKey, RsaSecret};
 use crate::seal::{self, OpenError, SealError};
@@ -53,13 +53,22 @@ pub fn open_item<'k>(
     record: &Verified,
     keys: &dyn Fn(&Tag) -> Option<&'k RsaSecret>,
 ) -> Result<Opened, ItemError> {
-    let Encryption::Sealed(audience) = &record.header().encryption else {
+    open_payload(record.header(), record.payload(), keys)
+}
+
+/// The same of a native record of a collection of the js profile too.
+pub(crate) fn open_payload<'k>(
+    header: &Header,
+    payload: &[u8],
+    keys: &dyn Fn(&Tag) -> Option<&'k RsaSecret>,
+) -> Result<Opened, ItemError> {
+    let Encryption::Sealed(audience) = &header.encryption else {
         return Err(ItemError::Plain);
     };
     let [audience] = &audience[..] else {
         return Err(ItemError::Audience);
     };
-    let jwe = str::from_utf8(record.payload()).map_err(|_| OpenError::Failed)?;
+    let jwe = str::from_utf8(payload).map_err(|_| OpenError::Failed)?;
     let secret = keys(audience).ok_or(OpenError::NotForUs)?;
     let find = |kid: Option<&str>| (kid == Some(audience.as_str())).then_some(secret);
     let opened = seal::js::open(jwe, &find).map_err(|error| match error {

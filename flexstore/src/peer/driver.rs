@@ -12,7 +12,7 @@ use flexstore_core::sync::{
     AskId, Input, Keys, Origin, Output, Replica, SessionId, Ticket, WriteError, Writing, Written,
 };
 use flexstore_core::wire::{Checked, CloseReason, Message};
-use flexstore_core::{Digest, KeyTag, SigningKey, Tag};
+use flexstore_core::{Digest, KeyTag, SigningKey, Tag, Verified};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -51,6 +51,11 @@ pub(crate) enum Command {
     Write {
         writing: Writing,
         signers: Signers,
+        reply: oneshot::Sender<Stored>,
+    },
+    /// A record that was signed elsewhere.
+    Insert {
+        record: Verified,
         reply: oneshot::Sender<Stored>,
     },
     Archive {
@@ -235,6 +240,18 @@ impl Driver {
                     }
                     Err(error) => {
                         let _ = reply.send(Err(error));
+                    }
+                }
+            }
+            Command::Insert { record, reply } => {
+                match self.replica.offer(now, &record, Origin::Written) {
+                    Ok((ticket, _)) => {
+                        let (tag, stamp) = (record.header().tag.clone(), record.stamp());
+                        let written = Written { ticket, tag, stamp };
+                        self.writes.insert(ticket, (reply, written));
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(error.into()));
                     }
                 }
             }

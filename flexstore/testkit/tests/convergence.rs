@@ -1,5 +1,8 @@
 //! Random histories of five replicas end in equal sets and equal readings.
 //!
+//! Every other collection is of the js profile: its nodes write native records, and others hand
+//! them records of the JavaScript original, of states and of tombstones of either.
+//!
 //! `HISTORIES` says how many (200), `SEED` from which seed on (1). A failing seed is printed and
 //! replays alone with `HISTORIES=1 SEED=n`.
 
@@ -8,10 +11,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use flexstore_core::record::{Content, Draft};
+use flexstore_core::record::{Content, Draft, js};
 use flexstore_core::register::{ReadError, Selection};
 use flexstore_core::sync::{Keys, Writing};
-use flexstore_core::{CollectionId, Kind, SigningKey, Tag};
+use flexstore_core::{CollectionId, Digest, Kind, Profile, SigningKey, Tag, Verified};
 use flexstore_testkit::network::Network;
 
 const NODES: usize = 5;
@@ -36,11 +39,12 @@ fn random_histories_converge() {
     }
     // A history that does nothing would prove nothing.
     assert!(tally.written > histories && tally.removed > histories / 4 && tally.refused > 0);
+    assert!(tally.foreign > histories && tally.states_deleted > histories / 20);
     println!(
         "{{\"accept\":\"convergence/histories\",\"figure\":{histories},\"unit\":\"histories\",\
          \"seed\":{seed},\"writes\":{},\"removals\":{},\"restarts\":{},\"refusals\":{},\
-         \"archived\":{},\"differences\":0,\"held\":true}}",
-        tally.written, tally.removed, tally.restarts, tally.refused, tally.archived
+         \"archived\":{},\"javascript\":{},\"differences\":0,\"held\":true}}",
+        tally.written, tally.removed, tally.restarts, tally.refused, tally.archived, tally.foreign
     );
 }
 
@@ -51,6 +55,9 @@ struct Tally {
     restarts: u64,
     refused: u64,
     archived: u64,
+    /// Records of the original.
+    foreign: u64,
+    states_deleted: u64,
 }
 
 struct People {
@@ -60,7 +67,10 @@ struct People {
 
 fn history(seed: u64, tally: &mut Tally) -> Result<(), String> {
     let kind = [Kind::Immutable, Kind::Mutable, Kind::Versioned][(seed % 3) as usize];
-    let id = CollectionId::new(kind, "history").map_err(|e| e.to_string())?;
+    let mut id = CollectionId::new(kind, "history").map_err(|e| e.to_string())?;
+    if seed / 3 % 2 == 1 {
+        id = id.javascript();
+    }
     let people = People {
         solo: (1..=3).map(|n| SigningKey::from_seed(&[n; 32])).collect(),
         team: SigningKey::from_seed(&[9; 32]),
@@ -144,6 +154,15 @@ fn act(network: &mut Network, id: &CollectionId, people: &People, tally: &mut Ta
         }
         // Somebody else's software: any time, equal times, times ahead.
         11 | 12 => {
+            tally.foreign += u64::from(id.profile() == Profile::JavaScript);
+            for _ in 0..if id.profile() == Profile::JavaScript {
+                4
+            } else {
+                0
+            } {
+                let record = original(network, id, &tag, &content, keys, tally);
+                network.inject(node, &record);
+            }
             let ahead = [0, 0, 1, 1000, 299_000, 301_000][network.below(6) as usize];
             let iat = network.now / 10_000 * 10_000 + ahead;
             let content = if network.below(3) == 0 {
@@ -191,6 +210,46 @@ fn act(network: &mut Network, id: &CollectionId, people: &People, tally: &mut Ta
         }
         _ => network.now += network.below(100_000),
     }
+}
+
+/// A record as the original writes it.
+fn original(
+    network: &mut Network,
+    id: &CollectionId,
+    tag: &Tag,
+    content: &Content,
+    keys: Keys<'_>,
+    tally: &mut Tally,
+) -> Verified {
+    let iat = network.now / 10_000 * 10_000 + network.below(3);
+    // Few times, so that the same states come and go.
+    let old = 1_700_000_000_000 + network.below(3);
+    let deletes = network.below(3) == 0;
+    let content = if deletes {
+        Content::Tombstone
+    } else {
+        content.clone()
+    };
+    let versioned = id.kind() == Kind::Versioned;
+    let of_state = versioned && (!deletes || network.below(3) > 0);
+    let shelf = if of_state {
+        js::Shelf::states(id.clone())
+    } else {
+        js::Shelf::items(id.clone())
+    };
+    let mut draft = js::Draft::new(shelf, tag.clone(), content.clone(), iat);
+    if of_state {
+        let word = format!("word {}", network.below(4));
+        let state = Digest::of_parts(&[word.as_bytes(), old.to_string().as_bytes()]);
+        draft.ant = (deletes || network.below(2) == 0).then_some(state);
+        draft.iat = if deletes { iat } else { old };
+        tally.states_deleted += u64::from(deletes);
+    }
+    let signed = match keys {
+        Keys::Solo(key) => draft.sign(key),
+        Keys::Member { owner, author } => draft.sign_for(owner, author),
+    };
+    signed.unwrap().into()
 }
 
 /// What an app would see: of every tag, for every owner and for nobody in particular.

@@ -16,10 +16,11 @@ use super::request::{Asked, Room};
 use super::websocket;
 use crate::Config;
 use crate::config::Service;
+use crate::dialect::Dialect;
 use crate::hub::Hub;
 use crate::proxy::{self, Network};
 use crate::signal::{Around, Signal};
-use crate::{link, rest};
+use crate::{dialect, link, rest};
 
 /// What is done with a native link, until it is over.
 pub(crate) type Native =
@@ -32,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) links: Links,
     pub(crate) room: Room,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) dialect: Dialect,
     signal: Option<Signal>,
     origins: Vec<String>,
     trusted_proxies: Vec<Network>,
@@ -55,6 +57,7 @@ impl Services {
             links: Links::new(config.max_connections),
             room: Room::new(),
             stopping,
+            dialect: Dialect::new(&config.webrtc_addresses),
             signal,
             origins: config.origins.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -100,6 +103,12 @@ impl Services {
             (["flexstore"], Method::GET) => self.websocket(asked),
             (["flexstore"], _) => Err(Problem::method("GET")),
             (["flexstore", "link"], _) => link::answer(&self, asked).await,
+            (["flexstore", "sync", kind, name, _uuid], _) => {
+                dialect::sync(&self, kind, name, asked).await
+            }
+            (["flexstore", "requestDataChannel", "test", "echo", _tag], _) => {
+                dialect::echo(&self, asked).await
+            }
             (["flexstore", kind, collection, tag], _) => {
                 let place = rest::Place::parse(kind, collection, tag);
                 let place = place.ok_or_else(Problem::not_found)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use flexstore_core::record::js::Shelf;
 use flexstore_core::storage::{Sequence, Storage, StorageError};
 use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, CloseReason, Message};
@@ -11,6 +12,7 @@ use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::originals::{self, Originals, Texts};
 use super::outbox::Outbox;
 use super::progress::Ledger;
 use super::put::{Reply, Waiting};
@@ -44,6 +46,22 @@ pub(super) enum Event {
     },
     /// The channel is closed or its link is gone.
     Leave(SessionId),
+    /// A JavaScript client opened a channel.
+    Front {
+        session: SessionId,
+        shelf: Shelf,
+        texts: Texts,
+        /// Held for as long as the channel is served.
+        held: Arc<()>,
+    },
+    /// A message of a JavaScript client, unchecked.
+    Text {
+        session: SessionId,
+        text: String,
+        turn: OwnedSemaphorePermit,
+    },
+    /// A JavaScript client has read what waited for it.
+    Room,
     /// A record without a link.
     Put {
         record: Box<Verified>,
@@ -85,6 +103,7 @@ struct Collection {
     waiting: Waiting,
     /// Who waits until nothing is to be judged anew.
     readers: Vec<oneshot::Sender<()>>,
+    originals: Option<Originals>,
     settled: Sequence,
     /// Of the requests that are being answered.
     turns: Vec<OwnedSemaphorePermit>,
@@ -111,6 +130,7 @@ pub(super) async fn run(mut opening: Opening) {
         seats: BTreeMap::new(),
         waiting: Waiting::default(),
         readers: Vec::new(),
+        originals: Originals::of(opening.id.profile(), &opening.shared.signer),
         settled,
         turns: Vec::new(),
         teams: opening
@@ -118,6 +138,10 @@ pub(super) async fn run(mut opening: Opening) {
             .holds_teams()
             .then(|| opening.shared.teams.clone()),
     };
+    if let Err(error) = originals::introduce(&mut collection.replica, &opening.shared.signer, now())
+    {
+        tracing::error!(%error, "JavaScript clients do not learn this relay's key");
+    }
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);
     collection.drain();
@@ -156,6 +180,9 @@ pub(super) async fn run(mut opening: Opening) {
             }
             () = tokio::time::sleep_until(until) => {
                 collection.replica.handle(now(), Input::Timeout);
+                if let Some(originals) = &mut collection.originals {
+                    originals.handle_timeout(now());
+                }
                 if Instant::now() >= free_at {
                     free_at = Instant::now() + collection.free();
                 }
@@ -234,7 +261,8 @@ impl Taken {
 impl Collection {
     /// Whether nobody but this relay itself wants it open.
     fn is_unused(&self) -> bool {
-        self.seats.values().all(|seat| seat.opens)
+        let originals = self.originals.as_ref();
+        self.seats.values().all(|seat| seat.opens) && originals.is_none_or(Originals::is_empty)
     }
 
     /// Closes what this relay opened.
@@ -275,7 +303,32 @@ impl Collection {
                         .handle(now(), Input::Received { session, message });
                 }
             }
+            Event::Front {
+                session,
+                shelf,
+                texts,
+                held,
+            } => {
+                if let Some(originals) = &mut self.originals {
+                    originals.open(now(), session, shelf, texts, held);
+                }
+            }
+            Event::Text {
+                session,
+                text,
+                turn,
+            } => {
+                if let Some(originals) = &mut self.originals {
+                    originals.receive(now(), session, &text, turn, &mut self.replica);
+                }
+            }
+            // What there is for it is sent after every event.
+            Event::Room => {}
             Event::Leave(session) => {
+                let original = self.originals.as_mut();
+                if original.is_some_and(|originals| originals.close(session)) {
+                    return;
+                }
                 if self.seats.remove(&session).is_some() {
                     self.replica.handle(now(), Input::Disconnected(session));
                 }
@@ -306,7 +359,26 @@ impl Collection {
     }
 
     fn drain(&mut self) {
+        loop {
+            self.put_out();
+            let originals = self.originals.as_mut();
+            if !originals.is_some_and(|originals| originals.pump(now(), &mut self.replica)) {
+                break;
+            }
+        }
+        self.turns.clear();
+        if !self.replica.is_judging() {
+            for reader in self.readers.drain(..) {
+                let _ = reader.send(());
+            }
+        }
+    }
+
+    fn put_out(&mut self) {
         while let Some(output) = self.replica.poll() {
+            if let Some(originals) = &mut self.originals {
+                originals.observe(now(), &output);
+            }
             match output {
                 Output::Send { session, message } => {
                     if let Some(seat) = self.seats.get(&session) {
@@ -329,12 +401,6 @@ impl Collection {
                 _ => {}
             }
         }
-        self.turns.clear();
-        if !self.replica.is_judging() {
-            for reader in self.readers.drain(..) {
-                let _ = reader.send(());
-            }
-        }
     }
 
     /// Frees a slice of what rested long enough; when to come again.
@@ -350,9 +416,10 @@ impl Collection {
     }
 
     fn wake_at(&self, free_at: Instant, idle_at: Option<Instant>) -> Instant {
-        let due = self
-            .replica
-            .next_timeout()
+        let originals = self.originals.as_ref().and_then(Originals::next_timeout);
+        let due = (self.replica.next_timeout().into_iter())
+            .chain(originals)
+            .min()
             .map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now())));
         [due, idle_at]
             .into_iter()

@@ -340,6 +340,11 @@ impl Slots {
     }
 
     #[cfg(test)]
+    pub(super) fn knows(&self, token: Token) -> bool {
+        self.seats.contains_key(&token)
+    }
+
+    #[cfg(test)]
     pub(super) fn counts(&self) -> [usize; 4] {
         [
             self.open.len(),

@@ -32,7 +32,7 @@ export class Client {
     this.credentials = new Credentials();
     this.collections = new Map(); // label -> collection
     this.connections = new Map(); // service label -> connection
-    this.links = new Map(); // service label -> collection label -> synchronizer
+    this.links = new Map(); // service label -> collection label -> {link: when its channel is there, coming}
     this.counts = {}; // collection label -> "sent put" -> number
     this.messages = 'none'; // or 'brief', 'full'
     for (const collection of this.credentials.collections) this.add(collection);
@@ -69,13 +69,28 @@ export class Client {
   join(collection, service, request = {}) {
     const label = request.label ?? service;
     const connection = this.connections.get(label) ?? this.connect(label, service, request);
-    const links = this.links.get(label);
     const parts = collection.states ? [collection, collection.states] : [collection];
+    const arrived = this.expect(label, parts);
     const opened = parts.map((part) => connection.open(part.label, (channel) => {
       const report = (event) => this.report(label, part.label, event);
-      links.set(part.label, new Synchronizer({ collection: part, channel, report, versions: request.versions }));
+      const { versions } = request;
+      arrived(part.label, new Synchronizer({ collection: part, channel, report, versions }));
     }));
     return { connection, opened: Promise.all(opened) };
+  }
+
+  // Channels come later where the other side opens them.
+  expect(label, parts) {
+    const links = this.links.get(label);
+    for (const part of parts) {
+      const entry = {};
+      entry.coming = new Promise((resolve) => { entry.resolve = resolve; });
+      links.set(part.label, entry);
+    }
+    return (partLabel, link) => {
+      links.get(partLabel).link = link;
+      links.get(partLabel).resolve(link);
+    };
   }
 
   connect(label, service, { uuid }) {
@@ -83,8 +98,10 @@ export class Client {
     const connection = new Connection({ service, RTCPeerConnection, uuid, report });
     connection.onclose = () => {
       if (this.connections.get(label) !== connection) return;
+      const links = this.links.get(label);
       this.connections.delete(label);
       this.links.delete(label);
+      for (const { link } of links.values()) link?.closed(); // browsers do not tell of the channels
     };
     this.connections.set(label, connection);
     this.links.set(label, new Map());
@@ -175,11 +192,11 @@ const commands = {
   async synchronized(client, { timeout, ...request }) {
     const links = client.links_of(request);
     if (!links.length) throw new Error('no channel');
-    const examined = await within(Promise.all(links.map((link) => link.synchronized)), timeout, 'not synchronized');
-    return examined;
+    const each = async ({ coming }) => (await coming).synchronized;
+    return within(Promise.all(links.map(each)), timeout, 'not synchronized');
   },
   disconnect(client, { type, name, service }) {
-    if (type) for (const link of client.links_of({ type, name, service })) link.close();
+    if (type) for (const { link } of client.links_of({ type, name, service })) link?.close();
     else for (const [label, connection] of [...client.connections]) if (!service || label === service) connection.close();
   },
   connections: ({ connections }) => Object.fromEntries(

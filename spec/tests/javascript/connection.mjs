@@ -36,6 +36,7 @@ export class Connection {
     this.channels = new Map(); // label -> data channel
     this.awaited = new Map(); // label -> what to do when it comes
     this.opening = Promise.resolve();
+    this.ordinal = 0; // of the next channel
     this.peer.ondatachannel = ({ channel }) => this.came(channel);
     this.connected = new Promise((resolve, reject) => { Object.assign(this, { resolve, reject }); });
     this.connected.catch(() => {});
@@ -49,14 +50,14 @@ export class Connection {
     const state = this.peer.connectionState;
     this.report({ event: 'connection', state });
     if (state === 'connected') this.resolve();
-    if (state === 'failed' || state === 'closed') this.reject(new Error(state));
+    if (state === 'failed') this.close();
   }
 
   // Channels
 
   // A channel of this label, in the order of the calls. The handlers are attached by `use` at once.
   open(label, use) {
-    const number = this.channels.size + this.awaited.size;
+    const number = this.ordinal++;
     if (!number) return this.first(label, use);
     if (this.kind !== 'relay') {
       return this.keep(label, this.peer.createDataChannel(label, { negotiated: true, id: FIRST_ID + number }), use);
@@ -90,16 +91,18 @@ export class Connection {
 
   keep(label, channel, use) {
     this.channels.set(label, channel);
-    channel.addEventListener('close', () => this.left(label));
+    channel.addEventListener('close', () => this.left(label, channel));
     use(channel);
   }
 
-  left(label) {
-    this.channels.delete(label);
+  left(label, channel) {
+    if (this.channels.get(label) === channel) this.channels.delete(label);
     if (!this.channels.size && !this.awaited.size) this.close();
   }
 
   close() {
+    if (this.closed) return;
+    this.closed = true;
     this.reject(new Error('closed'));
     this.peer.close();
     this.report({ event: 'connection', state: 'closed' });

@@ -5,8 +5,9 @@ import { hash, parse, read, serialize } from './record.mjs';
 
 const SHARED = ['EncryptionKey', 'KeyRecovery', 'Team'];
 
+// Made before there are services, and so without deletions, like any collection of the original (5).
 export class Credentials {
-  constructor({ tombstones = true } = {}) {
+  constructor({ tombstones = false } = {}) {
     this.answers = new Map([['-', '-']]);
     this.author = this.owner = null;
     this.encryption = null;

@@ -9,11 +9,13 @@
 //   rawBomb         as, count, index         one `fragments` of that count and a `frag` of that index
 //   post            url, size | json | text  any body; {status, text}; size: an array of signals that long
 //   candidates      service, label, count    an offer whose SDP and signals name so many candidates; {status}
-//   crowd           service, label, count    so many connections at once; how many opened
+//   crowd           service, label, count    so many connections, kept open; how many opened
 //   crowdSend        message | text, times      by each of them; how many it could
 //   busy            ms                       does nothing else for so long
 import { gather } from './connection.mjs';
 import { Raw, post, route } from './raw.mjs';
+
+const AT_ONCE = 20; // each opens hundreds of sockets while it connects
 
 const raws = new Map();
 const raw = (as) => {
@@ -72,10 +74,14 @@ export const hostile = {
     return answer;
   },
   async crowd(client, { service, label, count }) {
-    const made = [...each(count, () => new Raw(label))];
-    const results = await Promise.allSettled(made.map((one) => one.connect(route(service, label), 60000)));
-    made.forEach((one, index) => raws.set(`crowd ${index}`, one));
-    return results.filter(({ status }) => status === 'fulfilled').length;
+    let opened = 0;
+    for (let done = 0; done < count; done += AT_ONCE) {
+      const made = [...each(Math.min(AT_ONCE, count - done), () => new Raw(label))];
+      const results = await Promise.allSettled(made.map((one) => one.connect(route(service, label))));
+      made.forEach((one, index) => raws.set(`crowd ${done + index}`, one));
+      opened += results.filter(({ status }) => status === 'fulfilled').length;
+    }
+    return opened;
   },
   async crowdSend(client, request) {
     const all = [...raws.keys()].filter((as) => as.startsWith('crowd '));

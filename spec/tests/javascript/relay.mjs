@@ -13,7 +13,7 @@ const PATIENCE = 60000; // ms that one side of a rendezvous waits for the other
 
 export class Relay {
   constructor() {
-    this.credentials = new Credentials({ tombstones: false });
+    this.credentials = new Credentials();
     this.collections = new Map(this.credentials.collections.map((each) => [each.label, each]));
     this.peers = new Map(); // uuid -> peer connection
     this.meetings = new Map(); // "offer name" -> {promise, resolve}

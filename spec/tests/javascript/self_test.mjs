@@ -10,6 +10,7 @@ import { Driver } from './driver.mjs';
 import { hash, read } from './record.mjs';
 import { Relay } from './relay.mjs';
 import { Synchronizer } from './synchronizer.mjs';
+import { VersionedCollection, commonState } from './versioned.mjs';
 
 const [MUTABLE, IMMUTABLE, VERSIONED] = ['MutableCollection', 'ImmutableCollection', 'VersionedCollection'];
 const KINDS = [MUTABLE, IMMUTABLE, VERSIONED];
@@ -26,6 +27,17 @@ async function client(page) {
   made.author = (await made.ask('createAuthor')).author;
   made.service = page ? await made.ask('behind', { service }) : service;
   return made;
+}
+
+const vectors = path.join(process.env.FLEXSTORE_VECTORS ?? '', 'js-flexstore/flexstore.json');
+const original = existsSync(vectors) ? JSON.parse(readFileSync(vectors, 'utf8')) : undefined;
+
+// The members of a header, in order: of what a file shows decoded, and of a signature.
+const members = (decoded) => Object.keys(JSON.parse([decoded].flat()[0])).join();
+function members_of(signature) {
+  const { signatures } = signature.startsWith('{') ? JSON.parse(signature) : {};
+  const [first] = signatures ? [signatures[0].protected] : signature.split('.');
+  return members(Buffer.from(first, 'base64url').toString());
 }
 
 // The two share a team, whose records they have from each other by hand-carried signals.
@@ -65,9 +77,8 @@ const shows = (who, type, tag, expected) => who.until(`${type} ${tag}`, async ()
 const moved = (counts) => Object.values(counts).flatMap((each) => ['get', 'put', 'delete'].map((word) => each[`sent ${word}`] ?? 0));
 
 test('what the original stored verifies, with the tags that it had', async (t) => {
-  const file = path.join(process.env.FLEXSTORE_VECTORS ?? '', 'js-flexstore/flexstore.json');
-  if (!existsSync(file)) return t.skip('no vectors');
-  const { items, scenarios } = JSON.parse(readFileSync(file, 'utf8'));
+  if (!original) return t.skip('no vectors');
+  const { items } = original;
   for (const item of items) {
     const record = await read(item.record);
     assert.equal(record.text, item.payload, item.label);
@@ -75,18 +86,12 @@ test('what the original stored verifies, with the tags that it had', async (t) =
     if (item.collection === 'StateCollection') assert.equal(await stateTag(record.text, ant, iat), item.tag);
     if (item.collection === 'ImmutableCollection' && record.text) assert.equal(await hash(record.text), item.tag);
   }
-  // Members of headers and their order, of what we make against what it made.
-  const members = (decoded) => Object.keys(JSON.parse([decoded].flat()[0])).join();
-  const header = (signature) => {
-    const { signatures } = signature.startsWith('{') ? JSON.parse(signature) : {};
-    const [first] = signatures ? [signatures[0].protected] : signature.split('.');
-    return Buffer.from(first, 'base64url').toString();
-  };
+  // What we make against what it made.
   const find = (collection, label) => members(items.find((item) => item.collection === collection && item.label === label).protectedDecoded);
   const made = async (type, options, kind = type) => {
     const tag = await ann.ask('store', { ...notes(type), data: { made: Math.random() }, ...options });
     const at = kind === 'StateCollection' ? (await ann.ask('versions', { ...notes(type), tag })).heads[0] : tag;
-    return members(header(await ann.ask('signature', { ...notes(kind), tag: at })));
+    return members_of(await ann.ask('signature', { ...notes(kind), tag: at }));
   };
   for (const type of [IMMUTABLE, MUTABLE]) {
     assert.equal(await made(type, {}), find(type, 'json, author only'));
@@ -95,20 +100,33 @@ test('what the original stored verifies, with the tags that it had', async (t) =
     assert.equal(await made(type, { encryption: ann.author }), find(type, 'json, author, encrypted to user'));
     const tag = await ann.ask('store', { ...notes(type), data: 'x', owner: team });
     await ann.ask('remove', { ...notes(type), tag, owner: team });
-    assert.equal(members(header(await ann.ask('signature', { ...notes(type), tag }))), find(type, 'tombstone after remove'));
+    assert.equal(members_of(await ann.ask('signature', { ...notes(type), tag })), find(type, 'tombstone after remove'));
   }
   assert.equal(await made(VERSIONED, {}), find(VERSIONED, 'versioned individual: root'));
   assert.equal(await made(VERSIONED, { owner: team }), find(VERSIONED, 'versioned team: root'));
   assert.equal(await made(VERSIONED, { owner: team, encryption: team }, 'StateCollection'), find('StateCollection', 'versioned team encrypted: state'));
-  const [{ relayRecord, A, B }] = scenarios;
-  const [incoming, existing] = [await read(B), await read(A)];
-  assert.deepEqual((await read(relayRecord)).json, [...incoming.json, ...existing.json]);
+});
+
+test('an outsider merges a fork of the original as its relay did', async (t) => {
+  if (!original) return t.skip('no vectors');
+  const [{ tag, A, B, states, relayRecord, relayProtected, mergedRecord }] = original.scenarios;
+  const collection = new VersionedCollection({ name: 'forks', credentials: relay.credentials });
+  const put = async (into, at, signature) => assert.equal((await into.put(at, signature)).stored, true);
+  for (const [state, { record }] of Object.entries(states)) await put(collection.states, state, record);
+  await put(collection, tag, A);
+  await put(collection, tag, B);
+  assert.equal(members_of(collection.get(tag)), members(relayProtected));
+  assert.deepEqual(collection.heads(tag), (await read(relayRecord)).json);
+  await assert.rejects(collection.store('more', { tag }), /not merged/);
+  // What an owner made of it contains one of the two and stands for the other.
+  const merged = (await read(mergedRecord)).json;
+  const common = commonState(collection.states, [...merged, ...collection.heads(tag)]);
+  assert.deepEqual(common.slice(1).sort(), Object.keys(states).filter((each) => each !== common[0]).sort());
 });
 
 test('messages are those of the transcript', async (t) => {
-  const file = path.join(process.env.FLEXSTORE_VECTORS ?? '', 'js-flexstore/flexstore.json');
-  if (!existsSync(file)) return t.skip('no vectors');
-  const { items, scenarios } = JSON.parse(readFileSync(file, 'utf8'));
+  if (!original) return t.skip('no vectors');
+  const { items, scenarios } = original;
   const { transcript } = scenarios.find((each) => each.transcript);
   // What a passive side says to the original's words, with items of the original.
   const [first, second] = items.filter((each) => each.collection === MUTABLE && each.payload);
@@ -231,6 +249,10 @@ test('through a relay: live, a fork that an owner merges, rendezvous in both ord
   await ben.until('merged', async () => (await versions()).heads.length === 1);
   assert.deepEqual((await versions()).chain.length, 3);
   await shows(ben, VERSIONED, 'forked', 'of Ben');
+  if (original) {
+    const [{ mergedProtected }] = original.scenarios;
+    assert.equal(members_of(await ben.ask('signature', { ...notes(VERSIONED), tag: 'forked' })), members(mergedProtected));
+  }
   for (const who of [ann, ben]) await who.ask('disconnect', { service: who.service });
 
   for (const [name, [one, other]] of Object.entries({ early: ['answer', 'offer'], late: ['offer', 'answer'] })) {

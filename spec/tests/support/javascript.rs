@@ -1,6 +1,8 @@
 //! Clients that speak as the JavaScript Flexstore does, as children: `tests/javascript/client.mjs` in
 //! node, or in a page of headless Chromium. What they can be asked stands at the top of that file.
 
+pub mod collection;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,7 +16,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+
+use collection::Collection;
 
 /// The longest that one answer may take: RSA keys on a busy machine, a rendezvous of 60 s.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -104,29 +108,15 @@ pub struct Author {
     pub recovery: String,
 }
 
-/// What a client shows of an item.
-#[derive(Debug, Clone)]
-pub struct Item {
-    pub text: Option<String>,
-    pub owner: String,
-    pub author: String,
-    pub iat: u64,
-    /// All of the protected header that the signatures have in common.
-    pub header: Value,
-}
-
-/// What a client has of a versioned item.
-#[derive(Debug, Clone)]
-pub struct Versions {
-    pub heads: Vec<String>,
-    /// The states that the heads lead to, newest first.
-    pub chain: Vec<String>,
-}
-
 impl Client {
     /// In node; nothing where node or its packages are not there (`cargo spec prepare` installs them).
     pub async fn start() -> Option<Self> {
-        Self::run("client.mjs").await
+        Self::run("client.mjs", &[]).await
+    }
+
+    /// In node, with more in its environment, such as `NODE_EXTRA_CA_CERTS`.
+    pub async fn start_with(environment: &[(&str, &str)]) -> Option<Self> {
+        Self::run("client.mjs", environment).await
     }
 
     /// In a page of headless Chromium.
@@ -135,10 +125,10 @@ impl Client {
             println!("skipped: chromium is not installed (cargo spec prepare)");
             return None;
         }
-        Self::run("browser.mjs").await
+        Self::run("browser.mjs", &[]).await
     }
 
-    async fn run(script: &str) -> Option<Self> {
+    async fn run(script: &str, environment: &[(&str, &str)]) -> Option<Self> {
         let Some(root) = packages() else {
             println!("skipped: @roamhq/wrtc is not installed (cargo spec prepare)");
             return None;
@@ -148,6 +138,7 @@ impl Client {
             .arg(scripts().join(script))
             .current_dir(place.path())
             .env("FLEXSTORE_NPM", root)
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -370,134 +361,19 @@ impl Client {
     }
 }
 
-/// A collection of a client.
-#[derive(Clone)]
-pub struct Collection<'a> {
-    client: &'a Client,
-    kind: String,
-    name: String,
-}
-
-impl Collection<'_> {
-    async fn try_ask(&self, name: &str, mut request: Value) -> Result<Value, String> {
-        request["type"] = self.kind[..].into();
-        request["name"] = self.name[..].into();
-        self.client.try_ask(name, request).await
+/// A team of two people who see each other's keys at a relay; when both know it.
+pub async fn team_of(one: &Client, other: &Client, members: [&Author; 2]) -> String {
+    let [keys, _, teams] = CREDENTIALS;
+    for author in members {
+        one.collection(keys.0, keys.1).has(&author.tag).await;
     }
-
-    async fn ask(&self, name: &str, request: Value) -> Value {
-        let answer = self.try_ask(name, request).await;
-        answer.unwrap_or_else(|error| panic!("{}/{} {name}: {error}", self.kind, self.name))
+    let team = one
+        .create_team(&members.map(|author| &author.tag[..]))
+        .await;
+    for (kind, name) in [keys, teams] {
+        other.collection(kind, name).has(&team).await;
     }
-
-    /// Signs and stores text, JSON or `{"bytes": base64url}`; the tag.
-    pub async fn store(&self, tag: &str, data: impl Into<Value>) -> String {
-        let request = json!({"tag": tag, "data": data.into()});
-        self.store_with(request).await.unwrap()
-    }
-
-    /// With any of `data, tag, owner, author, encryption, time, contentType, group, individual`.
-    pub async fn store_with(&self, request: Value) -> Result<String, String> {
-        self.try_ask("store", request).await.map(|tag| string(&tag))
-    }
-
-    pub async fn remove(&self, tag: &str) {
-        self.remove_with(json!({"tag": tag})).await.unwrap();
-    }
-
-    /// With any of `tag, owner, author`.
-    pub async fn remove_with(&self, request: Value) -> Result<Value, String> {
-        self.try_ask("remove", request).await
-    }
-
-    /// Opened, where it is sealed.
-    pub async fn retrieve(&self, tag: &str) -> Option<Item> {
-        let found = self.ask("retrieve", json!({"tag": tag})).await;
-        (!found.is_null()).then(|| Item {
-            text: found["text"].as_str().map(str::to_owned),
-            owner: string(&found["owner"]),
-            author: string(&found["author"]),
-            iat: found["iat"].as_u64().unwrap_or_default(),
-            header: found["header"].clone(),
-        })
-    }
-
-    pub async fn text(&self, tag: &str) -> Option<String> {
-        self.retrieve(tag).await?.text
-    }
-
-    /// Undeleted tags, in order.
-    pub async fn list(&self) -> Vec<String> {
-        let mut tags = strings(&self.ask("list", json!({})).await);
-        tags.sort_unstable();
-        tags
-    }
-
-    pub async fn versions(&self, tag: &str) -> Versions {
-        let found = self.ask("versions", json!({"tag": tag})).await;
-        Versions {
-            heads: strings(&found["heads"]),
-            chain: strings(&found["chain"]),
-        }
-    }
-
-    /// The stored string, deletions too.
-    pub async fn signature(&self, tag: &str) -> Option<String> {
-        let found = self.ask("signature", json!({"tag": tag})).await;
-        found.as_str().map(str::to_owned)
-    }
-
-    /// Writes and pushes a string that was signed elsewhere; the words of the refusal.
-    pub async fn put(&self, tag: &str, signature: &str) -> Result<Value, String> {
-        let request = json!({"tag": tag, "signature": signature});
-        self.try_ask("put", request).await
-    }
-
-    /// As if the tag had never been here.
-    pub async fn forget(&self, tag: &str) {
-        self.ask("forget", json!({"tag": tag})).await;
-    }
-
-    /// Waits until every channel of it is in step; how many tags each examined.
-    pub async fn synchronized(&self) -> Vec<u64> {
-        let timeout = SOON.as_millis() as u64;
-        let examined = self.ask("synchronized", json!({"timeout": timeout})).await;
-        let each = examined.as_array().unwrap().iter();
-        each.map(|count| count.as_u64().unwrap()).collect()
-    }
-
-    /// Connects it to one more service.
-    pub async fn connect(&self, service: &str) {
-        self.ask("open", json!({"service": service})).await;
-    }
-
-    /// Closes its channels.
-    pub async fn disconnect(&self) {
-        self.ask("disconnect", json!({})).await;
-    }
-
-    /// Until the item has this text.
-    pub async fn shows(&self, tag: &str, expected: &str) {
-        let wait = async {
-            while self.text(tag).await.as_deref() != Some(expected) {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if timeout(SOON, wait).await.is_err() {
-            let found = self.text(tag).await;
-            panic!("{}/{tag}: {found:?} instead of {expected:?}", self.kind);
-        }
-    }
-
-    /// Until the tag is listed no more.
-    pub async fn lacks(&self, tag: &str) {
-        let wait = async {
-            while self.list().await.iter().any(|each| each == tag) {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        assert!(timeout(SOON, wait).await.is_ok(), "{tag} is still there");
-    }
+    team
 }
 
 fn string(value: &Value) -> String {

@@ -57,7 +57,7 @@ impl Key {
     /// As base64url, to hand it to the other side.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.0))
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
     }
 
     /// The key for one purpose in one context: the one-step derivation of NIST SP 800-56C with
@@ -66,7 +66,7 @@ impl Key {
     pub(super) fn derive(&self, purpose: &str, context: &[&[u8]]) -> Seal {
         let mut hash = Sha256::new();
         hash.update(1u32.to_be_bytes());
-        hash.update(&*self.0);
+        hash.update(self.0.as_slice());
         for part in [b"flexstore rendezvous 1", purpose.as_bytes()]
             .iter()
             .chain(context)

@@ -118,7 +118,7 @@ impl Connection {
             .with_include_loopback_candidate(true)
             .with_sctp_max_receive_buffer_size(host::window())
             .build();
-        let host = host::Host::new()
+        let host = host::Host::runtime()
             .ok_or_else(|| ConnectError::Setup("the webrtc crate has no runtime".into()))?;
         let peer = PeerConnectionBuilder::new()
             .with_configuration(configuration)

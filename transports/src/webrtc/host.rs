@@ -28,7 +28,7 @@ pub(super) struct Host(Arc<dyn Runtime>);
 
 impl Host {
     /// `None` if the crate was built without a runtime.
-    pub(super) fn new() -> Option<Arc<dyn Runtime>> {
+    pub(super) fn runtime() -> Option<Arc<dyn Runtime>> {
         Some(Arc::new(Self(default_runtime()?)))
     }
 }

@@ -192,14 +192,15 @@ async fn part(channel: &dyn DataChannel, joiner: &mut Joiner, said: bool) -> Opt
     }
     channel.send(frames::heard()).await.ok()?;
     loop {
-        match channel.poll().await? {
+        let heard = match channel.poll().await? {
             DataChannelEvent::OnMessage(message) => {
-                if joiner.message(message.data.freeze(), |_| ()) == Ok(Met::Heard) {
-                    return Some(());
-                }
+                joiner.message(message.data.freeze(), |_| ()) == Ok(Met::Heard)
             }
-            DataChannelEvent::OnClose | DataChannelEvent::OnError => return None,
-            _ => {}
+            DataChannelEvent::OnClose | DataChannelEvent::OnError => true,
+            _ => false,
+        };
+        if heard {
+            return Some(());
         }
     }
 }

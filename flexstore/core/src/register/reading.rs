@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use std::ops::ControlFlow;
 
-use super::{Register, Row};
+use super::{Heads, Register, Row};
 use crate::authority::Standing;
 use crate::storage::StorageError;
 use crate::{Digest, KeyTag, Kind, Tag, Verified};
@@ -228,7 +228,19 @@ pub(crate) fn shown<'a>(
             // The greatest version that no other follows.
             let followed: BTreeSet<Digest> = versions().filter_map(|row| row.ant).collect();
             let head = |row: &&Row| row.state.is_none_or(|state| !followed.contains(&state));
-            versions().filter(head).max_by_key(|row| row.stamp)
+            // Among what originals wrote anew, one that leads to all of it.
+            let heads = versions().any(Row::is_javascript).then(|| {
+                let rows: Vec<Row> = versions().cloned().collect();
+                Heads::of(&rows, owner).list
+            });
+            let listed = |row: &&Row| match (&heads, row.state) {
+                (Some(heads), Some(state)) => heads.contains(&state),
+                _ => true,
+            };
+            versions()
+                .filter(head)
+                .filter(listed)
+                .max_by_key(|row| row.stamp)
         }
     })
 }

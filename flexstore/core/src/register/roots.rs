@@ -46,8 +46,7 @@ impl Register {
     }
 
     fn root_key(&self, subject: &Tag, owner: &KeyTag) -> Vec<u8> {
-        let place = Digest::of_parts(&[b"roots", self.id.as_str().as_bytes()]);
-        let tag = subject.as_str().as_bytes();
-        [&place.as_bytes()[..16], tag, &[0], owner.as_bytes()].concat()
+        let (place, tag) = (self.place_of(b"roots"), subject.as_str().as_bytes());
+        [&place[..], tag, &[0], owner.as_bytes()].concat()
     }
 }

@@ -69,6 +69,12 @@ impl Row {
         self.owner != self.author
     }
 
+    /// Whether it is a record of the JavaScript original.
+    #[must_use]
+    pub fn is_javascript(&self) -> bool {
+        self.hash != self.stamp.digest
+    }
+
     /// Whether it counts.
     #[must_use]
     pub fn counts(&self) -> bool {

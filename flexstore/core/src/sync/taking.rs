@@ -199,6 +199,7 @@ impl Replica {
                     };
                     self.register.keep(batch, record);
                     self.register.rest(batch, &row, resting);
+                    self.register.note_state(batch, &row);
                     self.work.touched.insert(row.tag);
                 }
                 Ok(Admitted::Displaced(group[by].clone()))

@@ -1,6 +1,7 @@
 //! What is asked of a replica when something is written, and what it answers.
 
 use super::event::Ticket;
+use super::taking::OfferError;
 use crate::record::{Content, ParseError, Stamp};
 use crate::storage::StorageError;
 use crate::wire::RefusalReason;
@@ -87,12 +88,30 @@ pub enum WriteError {
     /// key signs alone.
     #[error("the author is no member of the owner")]
     NotMember,
+    /// It belongs in another collection, or is dated ahead of this clock.
+    #[error("the record is not for this collection, or not yet: {0}")]
+    Refused(OfferError),
     /// The collection's policy does not admit it.
     #[error("the collection's policy does not admit this")]
     Policy,
     /// The store did not take it.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl From<OfferError> for WriteError {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Refused { reason, .. } if reason == RefusalReason::Policy => Self::Policy,
+            OfferError::Refused { reason, .. } if reason == RefusalReason::Full => {
+                Self::Storage(StorageError::Full)
+            }
+            OfferError::Refused { reason, .. } if reason == RefusalReason::ReadOnly => {
+                Self::Storage(StorageError::ReadOnly)
+            }
+            error => Self::Refused(error),
+        }
+    }
 }
 
 /// Why a record was not taken, and in how many milliseconds to try again.

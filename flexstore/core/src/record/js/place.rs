@@ -60,8 +60,8 @@ fn wrap(shelf: &Shelf, tag: &Tag, text: &Bytes) -> Bytes {
 /// is one way to read it.
 pub(super) fn unwrap(sent: &Bytes, id: &CollectionId) -> Result<(Shelf, Tag, Bytes), ParseError> {
     let shelf = match sent.first() {
-        Some(&ITEMS) => Shelf::items(id),
-        Some(&STATES) if id.kind() == crate::Kind::Versioned => Shelf::states(id),
+        Some(&ITEMS) => Shelf::items(id.clone()),
+        Some(&STATES) if id.kind() == crate::Kind::Versioned => Shelf::states(id.clone()),
         _ => return Err(ParseError::Form),
     };
     let end = sent

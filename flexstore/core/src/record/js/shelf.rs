@@ -22,7 +22,7 @@ pub const DEVICE: &str = "Device";
 /// assert_eq!(states.to_string(), "StateCollection/notes");
 /// # Ok::<(), flexstore_core::CollectionIdError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
     collection: CollectionId,
     states: bool,
@@ -46,7 +46,7 @@ impl Shelf {
 
     /// The items of a collection; of a versioned one the roots.
     #[must_use]
-    pub fn items(collection: &CollectionId) -> Self {
+    pub fn items(collection: CollectionId) -> Self {
         Self {
             collection: collection.javascript(),
             states: false,
@@ -58,12 +58,12 @@ impl Shelf {
     /// # Errors
     /// [`CollectionIdError::BadName`] for no name of a collection.
     pub fn credential(name: &str) -> Result<Self, CollectionIdError> {
-        Ok(Self::items(&CollectionId::new(Kind::Mutable, name)?))
+        Ok(Self::items(CollectionId::new(Kind::Mutable, name)?))
     }
 
     /// The states of a versioned collection; the items of any other.
     #[must_use]
-    pub fn states(collection: &CollectionId) -> Self {
+    pub fn states(collection: CollectionId) -> Self {
         Self {
             collection: collection.javascript(),
             states: collection.kind() == Kind::Versioned,

@@ -98,19 +98,23 @@ impl Signals {
             return Err(BadSignals::Shape);
         };
         let mut pairs = pairs.into_iter().map(pair);
-        let (event, members) = pairs.next().ok_or(BadSignals::Shape)??;
-        let (role, sdp) = description(&event, members)?;
+        let (event, data) = pairs.next().ok_or(BadSignals::Shape)??;
+        let (role, sdp) = description(&event, data)?;
         let mut left = MAX_CANDIDATES
             .checked_sub(sdp.matches("a=candidate:").count())
             .ok_or(BadSignals::TooManyCandidates)?;
         let mut candidates = Vec::new();
         for pair in pairs {
-            let (event, members) = pair?;
+            let (event, data) = pair?;
             left = left.checked_sub(1).ok_or(BadSignals::TooManyCandidates)?;
-            if event != "icecandidate" {
-                return Err(BadSignals::Shape);
+            match data {
+                Value::Object(members) if event == "icecandidate" => {
+                    candidates.push(candidate(members)?);
+                }
+                // How some say that there are no more.
+                Value::Null if event == "icecandidate" => {}
+                _ => return Err(BadSignals::Shape),
             }
-            candidates.push(candidate(members)?);
         }
         Ok(Self {
             role,
@@ -136,25 +140,25 @@ impl Signals {
     }
 }
 
-fn pair(value: Value) -> Result<(String, Map<String, Value>), BadSignals> {
+fn pair(value: Value) -> Result<(String, Value), BadSignals> {
     let Value::Array(parts) = value else {
         return Err(BadSignals::Shape);
     };
     match <[Value; 2]>::try_from(parts) {
-        Ok([Value::String(event), Value::Object(members)]) => Ok((event, members)),
+        Ok([Value::String(event), data]) => Ok((event, data)),
         _ => Err(BadSignals::Shape),
     }
 }
 
-fn description(event: &str, mut members: Map<String, Value>) -> Result<(Role, String), BadSignals> {
+fn description(event: &str, mut data: Value) -> Result<(Role, String), BadSignals> {
     let role = [Role::Offer, Role::Answer]
         .into_iter()
         .find(|role| role.word() == event)
         .ok_or(BadSignals::Shape)?;
-    if members.get("type").and_then(Value::as_str) != Some(event) {
+    if data.get("type").and_then(Value::as_str) != Some(event) {
         return Err(BadSignals::Shape);
     }
-    match members.remove("sdp") {
+    match data.get_mut("sdp").map(Value::take) {
         Some(Value::String(sdp)) if sdp.len() <= MAX_SDP_BYTES => Ok((role, sdp)),
         Some(Value::String(_)) => Err(BadSignals::SdpTooLong),
         _ => Err(BadSignals::Shape),

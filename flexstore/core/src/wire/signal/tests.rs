@@ -101,6 +101,17 @@ fn signals_up_to_the_limits_and_past_them() {
 }
 
 #[test]
+fn the_end_of_candidates_may_be_said() {
+    let text = signals("s".to_owned(), 1).text();
+    let ended = text.replace("]]", r#"],["icecandidate",null]]"#);
+    assert_ne!(ended, text);
+    assert_eq!(
+        Signals::parse(ended.as_bytes()),
+        Ok(signals("s".to_owned(), 1))
+    );
+}
+
+#[test]
 fn signals_of_another_shape() {
     let shapes = [
         "[]",
