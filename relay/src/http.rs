@@ -28,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) use self::answer::{Answer, Problem, empty, json, whole};
 pub(crate) use self::request::{Asked, Room};
@@ -72,11 +73,30 @@ pub async fn serve(
     storage: Arc<dyn Storage>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let acceptor = config
-        .tls
-        .as_ref()
+    let keys = prepare(&config)?;
+    serve_with(keys, config, listener, storage, shutdown).await
+}
+
+/// What is to be there before anybody is told that the relay is.
+pub(crate) struct Keys(Option<TlsAcceptor>);
+
+/// Reads the certificate, or makes one.
+pub(crate) fn prepare(config: &Config) -> Result<Keys, TlsError> {
+    let tls = config.tls.as_ref();
+    let acceptor = tls
         .map(|tls| tls::acceptor(tls, &config.data))
         .transpose()?;
+    Ok(Keys(acceptor))
+}
+
+/// As [`serve`], after [`prepare`].
+pub(crate) async fn serve_with(
+    Keys(acceptor): Keys,
+    config: Config,
+    listener: TcpListener,
+    storage: Arc<dyn Storage>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let (hub, registry) = Hub::start(storage, &config)?;
     let (stop, stopping) = watch::channel(false);
     let mut followers = JoinSet::new();

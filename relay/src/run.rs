@@ -8,7 +8,8 @@ use flexstore_storage::{OpenError, Options};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Config, ServeError, descriptors, serve};
+use crate::http::{prepare, serve_with};
+use crate::{Config, ServeError, descriptors};
 
 /// The line on stdout that says that the relay is ready; its address follows.
 pub const READY: &str = "flexstore-relay listening on ";
@@ -58,6 +59,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
             path: config.data.clone(),
             source,
         })?;
+    let keys = prepare(&config).map_err(ServeError::from)?;
     let address = config.listen;
     let listening = |source| RunError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listening)?;
@@ -67,7 +69,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     writeln!(stdout, "{READY}{address}")?;
     stdout.flush()?;
     drop(stdout);
-    serve(config, listener, storage, async move {
+    serve_with(keys, config, listener, storage, async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

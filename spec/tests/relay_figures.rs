@@ -42,8 +42,15 @@ fn fresh(dir: &tempfile::TempDir, number: u8) -> Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "figures, not a test"]
 async fn throughput_each_way() {
+    for scheme in ["ws", "http"] {
+        throughput(scheme).await;
+    }
+}
+
+async fn throughput(scheme: &str) {
     let data = tempfile::tempdir().unwrap();
     let relay = Relay::start(&data.path().join("relay"), &[]);
+    let service = relay.service().replace("ws", scheme);
     let items = items();
     let (mut alice, mut bob) = (fresh(&data, 1), fresh(&data, 2));
     for number in 0..items {
@@ -61,16 +68,16 @@ async fn throughput_each_way() {
     let rate = |start: Instant| items as f64 / start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    alice.connect(&relay.service()).await;
+    alice.connect(&service).await;
     alice.until("sent", Client::is_settled).await;
-    println!("client -> relay: {:.0} items/s", rate(start));
+    println!("{scheme}, client -> relay: {:.0} items/s", rate(start));
     alice.disconnect();
 
     let start = Instant::now();
-    bob.connect(&relay.service()).await;
+    bob.connect(&service).await;
     bob.until("got", |bob| bob.is_settled() && bob.len() == items)
         .await;
-    println!("relay -> client: {:.0} items/s", rate(start));
+    println!("{scheme}, relay -> client: {:.0} items/s", rate(start));
     println!("relay: {} MiB resident", relay.memory() >> 20);
 }
 

@@ -56,7 +56,7 @@ impl Transports {
     /// # Errors
     /// [`TrustError`] if there is none, or one that cannot be a root.
     pub fn trust(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
-        self.trust = self.trust.add(pem)?;
+        self.trust = self.trust.with(pem)?;
         self.client = https::Client::default();
         Ok(self)
     }

@@ -43,7 +43,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`] if there is none, or one that cannot be a root.
-    pub fn add(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
+    pub fn with(mut self, pem: impl AsRef<[u8]>) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         let before = self.added.len();
         for certificate in CertificateDer::pem_slice_iter(pem.as_ref()) {

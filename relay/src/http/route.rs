@@ -67,16 +67,19 @@ impl Services {
     }
 
     pub(super) async fn answer(self: Arc<Self>, asked: Asked) -> Answer {
+        if let Err(problem) = asked.check() {
+            // What follows on the connection may be a part of this request.
+            let mut answer = Answer::from(problem);
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+            return answer;
+        }
         let origin = origin::check(&self.origins, asked.headers());
         let (origin, result) = match origin {
             Ok(origin) => (origin, self.route(asked).await),
             Err(problem) => (None, Err(problem)),
         };
         let mut answer = result.unwrap_or_else(Answer::from);
-        if answer.status() == StatusCode::LENGTH_REQUIRED {
-            let close = HeaderValue::from_static("close");
-            answer.headers_mut().insert(header::CONNECTION, close);
-        }
         if let Some(origin) = origin {
             origin::allow(&mut answer, origin);
         }
@@ -84,7 +87,6 @@ impl Services {
     }
 
     async fn route(self: Arc<Self>, asked: Asked) -> Result<Answer, Problem> {
-        asked.check()?;
         if let Some(answer) = origin::preflight(asked.method(), asked.headers()) {
             return Ok(answer);
         }

@@ -9,7 +9,7 @@ use flexstore_core::storage::{Sequence, Storage, StorageError};
 use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
 use flexstore_core::wire::{Checked, CloseReason, Message};
 use flexstore_core::{CollectionId, Verified};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::originals::{self, Originals, Texts};
@@ -68,12 +68,14 @@ pub(super) enum Event {
         from: SessionId,
         reply: Reply,
     },
+    /// Somebody wants to read what counts, and waits until that is known.
+    Judged(oneshot::Sender<()>),
 }
 
 impl Event {
     /// Whether the registry counted who brings it.
     const fn joins(&self) -> bool {
-        matches!(self, Self::Join { .. } | Self::Put { .. })
+        matches!(self, Self::Join { .. } | Self::Put { .. } | Self::Judged(_))
     }
 }
 
@@ -99,6 +101,8 @@ struct Collection {
     replica: Replica,
     seats: BTreeMap<SessionId, Taken>,
     waiting: Waiting,
+    /// Who waits until nothing is to be judged anew.
+    readers: Vec<oneshot::Sender<()>>,
     originals: Option<Originals>,
     settled: Sequence,
     /// Of the requests that are being answered.
@@ -125,6 +129,7 @@ pub(super) async fn run(mut opening: Opening) {
         replica,
         seats: BTreeMap::new(),
         waiting: Waiting::default(),
+        readers: Vec::new(),
         originals: Originals::of(opening.id.profile(), &opening.shared.signer),
         settled,
         turns: Vec::new(),
@@ -231,7 +236,7 @@ impl Opening {
         let Some(registry) = self.registry.upgrade() else {
             return true;
         };
-        let (reply, answer) = tokio::sync::oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let request = Request::Idle {
             id: self.id.clone(),
             joins,
@@ -338,6 +343,7 @@ impl Collection {
                     let _ = reply.send(Err(error.into()));
                 }
             },
+            Event::Judged(reply) => self.readers.push(reply),
         }
     }
 
@@ -361,6 +367,11 @@ impl Collection {
             }
         }
         self.turns.clear();
+        if !self.replica.is_judging() {
+            for reader in self.readers.drain(..) {
+                let _ = reader.send(());
+            }
+        }
     }
 
     fn put_out(&mut self) {

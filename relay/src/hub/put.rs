@@ -1,4 +1,4 @@
-//! A single record for a collection, from a request instead of a link.
+//! A request to a collection, without a link: a single record, or to read what counts.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,16 @@ impl Waiting {
 }
 
 impl Hub {
+    /// Waits until the rows of a collection tell who counts by all Team records that are here: of
+    /// one that nobody has open they are judged when it is opened. Not to be dropped half-way.
+    pub(crate) async fn judged(self, id: CollectionId) -> Result<(), CloseReason> {
+        let (_, inbox) = self.join(id).await?;
+        let (reply, answer) = oneshot::channel();
+        let sent = inbox.send(Event::Judged(reply)).await;
+        sent.map_err(|_| CloseReason::Internal)?;
+        answer.await.map_err(|_| CloseReason::Internal)
+    }
+
     /// Gives a record to its collection; answered when it is durable. Not to be dropped half-way:
     /// the collection would wait for an event that does not come.
     pub(crate) async fn put(self, id: CollectionId, record: Verified) -> Result<Taken, PutError> {

@@ -1,5 +1,7 @@
 //! What is there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flexstore_core::Kind;
 use flexstore_core::record::Stamp;
@@ -35,9 +37,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Problem> {
     let query = Query::read(&asked.query()?)?;
     let kind = place.collection.kind();
-    let register = services.hub.register(place.collection.clone());
-    let found = find(register, place, query).await?;
-    Ok(match found {
+    Ok(match find(services, place, query).await? {
         Found::Nothing => return Err(Problem::not_found()),
         Found::Archived(row) => {
             let problem = Problem::not_found().detail("the text was archived; a peer may have it");
@@ -55,16 +55,36 @@ pub(super) async fn standing(
     place: Place,
     query: Query,
 ) -> Result<Option<Stamp>, Problem> {
-    let register = services.hub.register(place.collection.clone());
-    Ok(match find(register, place, query).await? {
+    Ok(match find(services, place, query).await? {
         Found::Record(row, _) | Found::Archived(row) => Some(row.stamp),
         _ => None,
     })
 }
 
-async fn find(register: Register, place: Place, query: Query) -> Result<Found, Problem> {
-    let look = move || look(&register, &place, &query);
-    match tokio::task::spawn_blocking(look).await {
+async fn find(services: &Services, place: Place, query: Query) -> Result<Found, Problem> {
+    let id = place.collection.clone();
+    let register = services.hub.register(id.clone());
+    let rows = Arc::new((register, place, query));
+    let (found, of_teams) = look(&rows).await?;
+    if !of_teams {
+        return Ok(found);
+    }
+    // Where it cannot be opened, what is known tells; the client judges anyway.
+    let _ = tokio::spawn(services.hub.clone().judged(id)).await;
+    Ok(look(&rows).await?.0)
+}
+
+/// What is there, and whether Team records have a say in it. Touches the disk, so it is done where
+/// nobody else waits.
+async fn look(rows: &Arc<(Register, Place, Query)>) -> Result<(Found, bool), Problem> {
+    let rows = Arc::clone(rows);
+    let looked = tokio::task::spawn_blocking(move || {
+        let (register, place, query) = &*rows;
+        let rows = register.rows(&place.tag)?;
+        let of_teams = rows.iter().any(Row::is_team);
+        Ok::<_, StorageError>((chosen(register, place, query, &rows)?, of_teams))
+    });
+    match looked.await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             tracing::error!(%error, "an item cannot be read");
@@ -82,17 +102,21 @@ fn unreadable() -> Problem {
     )
 }
 
-fn look(register: &Register, place: &Place, query: &Query) -> Result<Found, StorageError> {
-    let rows = register.rows(&place.tag)?;
+fn chosen(
+    register: &Register,
+    place: &Place,
+    query: &Query,
+    rows: &[Row],
+) -> Result<Found, StorageError> {
     if query.versions {
-        return Ok(match versions(&place.tag, &rows, query) {
+        return Ok(match versions(&place.tag, rows, query) {
             Ok(rows) if rows.is_empty() => Found::Nothing,
             Ok(rows) => Found::Versions(rows),
             Err(rows) => Found::Several(rows),
         });
     }
     let kind = place.collection.kind();
-    let row = match choose(kind, &place.tag, &rows, query) {
+    let row = match choose(kind, &place.tag, rows, query) {
         Choice::Nothing => return Ok(Found::Nothing),
         Choice::Several(rows) => return Ok(Found::Several(rows)),
         Choice::One(row) | Choice::Deleted(row) => row,

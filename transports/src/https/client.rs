@@ -122,15 +122,20 @@ fn is_passing(status: StatusCode) -> bool {
 fn failed(error: &reqwest::Error) -> DialError {
     let mut source = error.source();
     while let Some(cause) = source {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if is_of_tls(cause) {
             return DialError::Refused(words(error));
         }
         source = cause.source();
     }
     DialError::Unreachable(words(error))
+}
+
+/// Whether TLS found something wrong with the other side. An error of the system may hold another.
+fn is_of_tls(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    cause.is::<rustls::Error>() || inner.is_some_and(|inner| is_of_tls(inner))
 }
 
 /// What happened, with the causes and without the address.
