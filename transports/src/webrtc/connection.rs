@@ -122,7 +122,7 @@ impl Connection {
             .build();
         let engine = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
-            .with_sctp_max_receive_buffer_size(host::window())
+            .with_sctp_max_receive_buffer_size(host::window(settings.only_relayed))
             .build();
         let host = host::Host::runtime()
             .ok_or_else(|| ConnectError::Setup("the webrtc crate has no runtime".into()))?;
