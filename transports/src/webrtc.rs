@@ -59,6 +59,8 @@ pub struct Settings {
     pub stun: Vec<Box<str>>,
     /// TURN servers, which carry the (encrypted) data where no direct path is open.
     pub turn: Vec<Turn>,
+    /// Nothing but TURN, so that the other side does not learn our addresses.
+    pub only_relayed: bool,
     /// How long two sides try to reach each other once both signals are there.
     pub connecting: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for Settings {
             addresses: Vec::new(),
             stun: Vec::new(),
             turn: Vec::new(),
+            only_relayed: false,
             connecting: CONNECTING,
         }
     }
@@ -81,6 +84,7 @@ impl fmt::Debug for Settings {
             .field("addresses", &self.addresses)
             .field("stun", &self.stun)
             .field("turn", &self.turn.len())
+            .field("only_relayed", &self.only_relayed)
             .field("connecting", &self.connecting)
             .finish()
     }

@@ -159,6 +159,28 @@ async fn whoever_does_not_read_is_closed() {
     drop(relay);
 }
 
+/// As with a browser, which writes names for multicast DNS instead of its addresses.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_side_hides_its_addresses() {
+    let settings = Settings::default();
+    let (offer, signals) = javascript::offer(With::Relay, &[NOTES], &settings)
+        .await
+        .unwrap();
+    let mut pairs: Vec<serde_json::Value> = serde_json::from_str(&signals).unwrap();
+    assert!(pairs.len() > 1, "there are candidates to hide");
+    for pair in &mut pairs[1..] {
+        let hidden = "candidate:1 1 udp 2113937151 0a1b2c3d.local 51244 typ host";
+        pair[1]["candidate"] = hidden.into();
+    }
+    let hidden = serde_json::Value::from(pairs).to_string();
+    let (signals, mut relay) = javascript::answer(&hidden, With::Relay, &[], &settings)
+        .await
+        .unwrap();
+    let mut client = offer.accept(&signals).await.unwrap();
+    tell(&mut client, NOTES, "here").await;
+    assert_eq!(hear(&mut relay).await, format!("{NOTES} here"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_comes() {
     let mut settings = Settings::default();

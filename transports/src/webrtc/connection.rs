@@ -8,8 +8,9 @@ use ::webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use ::webrtc::error::Error as CrateError;
 use ::webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionState,
-    RTCSessionDescription, RTCStatsReportEntry, SettingEngineBuilder, StatsSelector,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy,
+    RTCPeerConnectionState, RTCSessionDescription, RTCStatsReportEntry, SettingEngineBuilder,
+    StatsSelector,
 };
 use flexstore_core::link::LinkError;
 use tokio::sync::{mpsc, watch};
@@ -113,10 +114,15 @@ impl Connection {
         });
         let configuration = RTCConfigurationBuilder::new()
             .with_ice_servers(servers(settings))
+            .with_ice_transport_policy(if settings.only_relayed {
+                RTCIceTransportPolicy::Relay
+            } else {
+                RTCIceTransportPolicy::All
+            })
             .build();
         let engine = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
-            .with_sctp_max_receive_buffer_size(host::window())
+            .with_sctp_max_receive_buffer_size(host::window(settings.only_relayed))
             .build();
         let host = host::Host::runtime()
             .ok_or_else(|| ConnectError::Setup("the webrtc crate has no runtime".into()))?;

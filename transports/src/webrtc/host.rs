@@ -47,8 +47,12 @@ fn enlarge(socket: &UdpSocket) -> io::Result<usize> {
 }
 
 /// How much a peer may have under way to us: what the socket's buffer holds, whose count includes
-/// the kernel's own cost of about as much again for each packet, and twice that for safety.
-pub(super) fn window() -> u32 {
+/// the kernel's own cost of about as much again for each packet, and twice that for safety. By way
+/// of a TURN server, whose buffers nobody enlarges, it is little.
+pub(super) fn window(only_relayed: bool) -> u32 {
+    if only_relayed {
+        return u32::try_from(*WINDOW_BYTES.start()).unwrap_or(u32::MAX);
+    }
     static WINDOW: OnceLock<u32> = OnceLock::new();
     *WINDOW.get_or_init(|| {
         let given = UdpSocket::bind("127.0.0.1:0").and_then(|socket| enlarge(&socket));
