@@ -24,13 +24,13 @@ impl<K: CollectionKind> Collection<K> {
         }
     }
 
-    /// Of a collection of the js profile: stores a record that was signed elsewhere, such as one of
-    /// a key or a team by [`js`]. Done when it is durable here; it then stands under the rules of
-    /// the collection, beside or below what is there. Returns its tag, of a version the subject.
+    /// Stores a record that was signed elsewhere, such as one of a key or a team by [`js`]. Done
+    /// when it is durable here; it then stands under the rules of the collection, beside or below
+    /// what is there. Returns its tag, of a version the subject.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if it belongs elsewhere; other [`StoreError`]s.
-    pub async fn insert(&self, record: js::Verified) -> Result<Tag, StoreError> {
+    pub async fn insert(&self, record: impl Into<Verified>) -> Result<Tag, StoreError> {
         let (reply, done) = oneshot::channel();
         let record = record.into();
         let command = Command::Insert { record, reply };

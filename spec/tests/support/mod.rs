@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::len_without_is_empty)]
 
 pub mod client;
+pub mod original;
 pub mod people;
 pub mod raw;
 pub mod relay;

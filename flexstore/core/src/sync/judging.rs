@@ -65,7 +65,7 @@ impl Replica {
         author: &KeyTag,
         iat: u64,
     ) -> Result<Standing, StorageError> {
-        if self.register.id().is_team() {
+        if self.register.id().holds_teams() {
             return Ok(Standing::Counts);
         }
         if !self.judging.sound.contains(owner) {

@@ -6,11 +6,10 @@ use super::index::Index;
 use super::judging::Judging;
 use super::session::{Context, Ended, Session, SessionId};
 use super::settings::Settings;
-use super::taking::{Admitted, refusal};
-use super::writing::{Keys, WriteError, Writing, Written};
-use crate::authority::{Authority, Standing, pin};
-use crate::record::{Content, Draft, Stamp};
-use crate::register::{Register, Row, Selection, shown};
+use super::taking::refusal;
+use crate::authority::Authority;
+use crate::record::Stamp;
+use crate::register::{Register, Row};
 use crate::storage::{Batch, Progress, Sequence, Storage, StorageError};
 use crate::wire::{Checked, CloseReason, Filter, Message};
 use crate::{CollectionId, Digest, KeyTag, Kind, Tag};
@@ -209,85 +208,6 @@ impl Replica {
         }
     }
 
-    /// Writes a record here: its time is the greatest of now and 1 + that of every record it is
-    /// to stand above. Acknowledged by [`Output::Stored`] with the ticket.
-    ///
-    /// # Errors
-    /// [`WriteError`]; then nothing was written.
-    pub fn write(
-        &mut self,
-        now: u64,
-        writing: Writing,
-        keys: Keys<'_>,
-    ) -> Result<Written, WriteError> {
-        let (owner, author) = keys.tags();
-        let Writing {
-            mut tag,
-            content,
-            follows,
-        } = writing;
-        if let (Kind::Immutable, Content::Plain { payload, .. }) = (self.kind(), &content) {
-            tag = Digest::of(payload).tag();
-        } else if let (Kind::Immutable, Content::Sealed { jwe, .. }) = (self.kind(), &content) {
-            tag = Digest::of(jwe).tag();
-        }
-        self.before(&tag)?;
-        let group = self.register.group(&tag, &owner)?;
-        let newest = self.newest(&group, &owner, &author, follows.as_ref())?;
-        let iat = newest.map_or(now, |newest| now.max(newest + 1));
-        if iat > now + MAX_AHEAD_MS {
-            return Err(WriteError::ClockBehind {
-                newest: newest.unwrap_or(0),
-            });
-        }
-        if self.standing(&owner, &author, iat)? == Standing::Void {
-            return Err(WriteError::NotMember);
-        }
-        let removing = matches!(content, Content::Tombstone);
-        if removing && !group.iter().any(|row| !row.tombstone) {
-            return Err(WriteError::NotFound);
-        }
-        let ant = if self.register.id().is_team() {
-            follows
-        } else if self.kind() == Kind::Versioned && !removing {
-            match shown(Kind::Versioned, &group, &owner, Selection::Latest) {
-                Ok(row) => row.and_then(|row| row.state),
-                // A team whose records are missing: go on from its greatest version.
-                Err(_) => group
-                    .iter()
-                    .max_by_key(|row| row.stamp)
-                    .and_then(|row| row.state),
-            }
-        } else {
-            None
-        };
-        let draft = Draft {
-            collection: self.register.id().clone(),
-            tag,
-            content,
-            ant,
-            iat,
-        };
-        let record = match keys {
-            Keys::Solo(key) => draft.sign(key)?,
-            Keys::Member { owner, author } => draft.sign_for(owner, author)?,
-        };
-        let tag = record.header().tag.clone();
-        if !record.belongs_in(self.register.id()) || !self.admits(&record) {
-            return Err(WriteError::Policy);
-        }
-        let mut stamp = record.stamp();
-        match self.admit(now, &record, Origin::Written)? {
-            Admitted::New | Admitted::Known => {}
-            Admitted::Displaced(by) if by.tombstone => return Err(WriteError::Deleted),
-            // The same content by the same author stands here already.
-            Admitted::Displaced(by) => stamp = by.stamp,
-        }
-        let ticket = Ticket(self.number());
-        self.work.effects.push(Effect::Written(ticket));
-        Ok(Written { ticket, tag, stamp })
-    }
-
     /// Asks all open sessions for what they have under a tag, archived texts included; answered
     /// by [`Output::Answered`] once it is stored here. `None` if there is nobody to ask.
     pub fn ask(&mut self, tag: &Tag, owner: Option<&KeyTag>) -> Option<AskId> {
@@ -351,47 +271,6 @@ impl Replica {
             self.register.forget(&mut self.work.batch, one);
         }
         Ok(rested.len())
-    }
-
-    /// Of a collection of Team records: notes that a record of a team is in force, whatever
-    /// others come. Under the js profile it is named by the hash of its text. Other collections
-    /// learn of it by [`Input::TeamsChanged`].
-    pub fn pin(&mut self, team: &KeyTag, record: &Digest) -> Ticket {
-        pin(&mut self.work.batch, team, record);
-        self.note_team_change(team);
-        if self.register.id().is_javascript_team() {
-            // Where the store does not answer, the rows stand as they did.
-            let _ = self.judge_team(team, record);
-        }
-        let ticket = Ticket(self.number());
-        self.work.effects.push(Effect::Written(ticket));
-        ticket
-    }
-
-    pub(super) fn note_team_change(&mut self, team: &KeyTag) {
-        let id = self.register.id();
-        self.judging.next.tell(&mut self.work.batch, id, team);
-    }
-
-    /// The time of the newest record that a write is to stand above.
-    fn newest(
-        &mut self,
-        group: &[Row],
-        owner: &KeyTag,
-        author: &KeyTag,
-        follows: Option<&Digest>,
-    ) -> Result<Option<u64>, StorageError> {
-        let iat = |row: &Row| row.stamp.iat;
-        // Of a team only the record that is followed: a former member may have dated others ahead.
-        if self.register.id().is_team() {
-            let followed = |row: &&Row| Some(&row.stamp.digest) == follows;
-            return Ok(group.iter().find(followed).map(iat));
-        }
-        let heeded = |row: &&Row| row.counts() || row.author == *author;
-        let newest = group.iter().filter(heeded).map(iat).max();
-        let judgement = self.authority.of(owner)?;
-        let head = judgement.and_then(|judgement| judgement.head().map(|head| head.iat));
-        Ok(newest.max(head))
     }
 
     pub(super) fn kind(&self) -> Kind {

@@ -1,17 +1,37 @@
-//! The collection of Team records of the js profile: all of a team stay, and those in force count.
+//! Collections of Team records.
 //!
-//! To the JavaScript original it is a mutable collection, and shows the last record in force. But
+//! In that of the js profile all records of a team stay, and those in force count. To the JavaScript original it is a mutable collection, and shows the last record in force. But
 //! which ones are can only be told by all of them, so nothing displaces here.
 
-use super::event::Origin;
+use super::event::{Origin, Ticket};
 use super::replica::{Effect, Replica};
 use super::taking::Admitted;
-use crate::authority::Standing;
+use crate::authority::{Standing, pin};
 use crate::register::Row;
 use crate::storage::StorageError;
 use crate::{Digest, KeyTag, Verified};
 
 impl Replica {
+    /// Of a collection of Team records: notes that a record of a team is in force, whatever
+    /// others come. Under the js profile it is named by the hash of its text. Other collections
+    /// learn of it by [`Input::TeamsChanged`](super::Input::TeamsChanged).
+    pub fn pin(&mut self, team: &KeyTag, record: &Digest) -> Ticket {
+        pin(&mut self.work.batch, team, record);
+        self.note_team_change(team);
+        if self.register.id().is_javascript_team() {
+            // Where the store does not answer, the rows stand as they did.
+            let _ = self.judge_team(team, record);
+        }
+        let ticket = Ticket(self.number());
+        self.work.effects.push(Effect::Written(ticket));
+        ticket
+    }
+
+    pub(super) fn note_team_change(&mut self, team: &KeyTag) {
+        let id = self.register.id();
+        self.judging.next.tell(&mut self.work.batch, id, team);
+    }
+
     pub(super) fn admit_team(
         &mut self,
         record: &Verified,
