@@ -7,6 +7,7 @@ mod front;
 mod hub;
 mod message;
 mod root;
+mod rounds;
 mod session;
 mod shelf;
 #[path = "../support/mod.rs"]
