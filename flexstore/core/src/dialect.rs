@@ -25,7 +25,9 @@ mod session;
 mod shelves;
 mod view;
 
-pub use fragments::{FragmentError, Fragments, Frames, MAX_OPEN, MAX_PIECES, PIECE_TIMEOUT_MS};
+pub use fragments::{
+    FragmentError, Fragments, Frames, MAX_OPEN, MAX_OPEN_BYTES, MAX_PIECES, PIECE_TIMEOUT_MS,
+};
 pub use frame::{FrameError, join_frame, split_frame};
 pub use front::{Front, ROOT_DELAY_MS};
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageError};

@@ -4,6 +4,7 @@
 
 mod fragments;
 mod front;
+mod hostile;
 mod hub;
 mod message;
 mod root;
@@ -12,3 +13,4 @@ mod session;
 mod shelf;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;
