@@ -62,4 +62,4 @@ pub use flexstore_core::sync::{Policy, Transfer};
 pub use flexstore_core::wire::{CloseReason, Filter, RefusalReason};
 pub use flexstore_core::{CollectionId, Digest, KeyTag, Kind, Tag, TagError};
 pub use item::{Content, ContentError, Item};
-pub use peer::{OpenError, Peer, ServiceState, ServiceStatus};
+pub use peer::{Connection, OpenError, Peer, ServiceState, ServiceStatus};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use driver::Driver;
 pub(crate) use driver::{Command, Signers, Statuses};
-use flexstore_core::link::{DialError, Dialer, Dialing};
+use flexstore_core::link::{DialError, Dialer, Dialing, Link};
 use flexstore_core::storage::{Batch, History, Storage, StorageError, Table};
 use flexstore_core::sync::{Replica, Settings, Transfer};
 use flexstore_core::wire::{CloseReason, RefusalReason};
@@ -73,9 +73,48 @@ pub struct ServiceStatus {
     pub refused: u64,
     /// The last of them, and why.
     pub last_refusal: Option<(Digest, RefusalReason)>,
+    /// Since when there has been no link, in ms since 1970; none while there is one.
+    pub offline_since: Option<u64>,
+}
+
+/// What an app shows of a [`ServiceStatus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// A link is being made, and nothing speaks against it so far.
+    Connecting,
+    /// Comparing and transferring.
+    Syncing {
+        /// Items that came or went and are safe.
+        done: u64,
+        /// Items that are known to come or go, with those.
+        of: u64,
+    },
+    /// Everything is in step, and new items come and go at once.
+    Live,
+    /// No link, and none could be made; another try follows.
+    Offline {
+        /// In ms since 1970.
+        since: u64,
+    },
 }
 
 impl ServiceStatus {
+    /// In one word, or two numbers.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        match (&self.state, self.offline_since) {
+            (ServiceState::Unreachable(_) | ServiceState::Closed(_), Some(since)) => {
+                Connection::Offline { since }
+            }
+            (ServiceState::Connecting, _) => Connection::Connecting,
+            (ServiceState::Live, _) if self.is_settled() => Connection::Live,
+            _ => Connection::Syncing {
+                done: self.transfer.acknowledged + self.transfer.received,
+                of: self.transfer.to_send + self.transfer.to_receive,
+            },
+        }
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         self.state == ServiceState::Live && self.transfer.acknowledged >= self.transfer.to_send
     }
@@ -195,6 +234,14 @@ impl Peer {
     /// [`open`](OpenCollection::open).
     pub fn collection<'a, K: CollectionKind>(&'a self, name: &'a str) -> OpenCollection<'a, K> {
         OpenCollection::new(self, name)
+    }
+
+    /// Syncs over a link that the app made: with signals carried by hand, say, or from a dialer of
+    /// its own on another day. It serves the collections that are synchronized with `service`,
+    /// which may be any name that no transport knows, until it ends or another is given for the
+    /// name.
+    pub fn serve(&self, service: &str, link: Link) {
+        self.inner.services.serve(service, link);
     }
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {

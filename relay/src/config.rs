@@ -1,11 +1,13 @@
 //! What can be set, and the defaults of all of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flexstore_storage::Engine;
 use serde::Deserialize;
+
+use crate::proxy::Network;
 
 /// What a relay is started with. Every field has a default that works.
 ///
@@ -39,7 +41,81 @@ pub struct Config {
     pub stall_seconds: u64,
     /// Web pages of these origins may connect. None by default: a request that names an origin
     /// comes from a page, and pages have not been asked in.
+    ///
+    /// `"*"` asks in all pages.
     pub origins: Vec<String>,
+    /// The addresses at which JavaScript clients reach this relay over WebRTC (UDP, any port). All
+    /// that the machine has by default.
+    pub webrtc_addresses: Vec<IpAddr>,
+    /// Relays to sync with, as services: `["wss://relay.example/flexstore"]`. None by default.
+    /// Name each other on both sides.
+    pub peers: Vec<String>,
+    /// Speaks TLS, and nothing else, on the same port: `https://` and `wss://`. Off by default.
+    pub tls: Option<Tls>,
+    /// What is served: all by default. The paths of what is not answer 404.
+    pub services: Vec<Service>,
+    /// Proxies before the relay, addresses or networks. What they say in `X-Forwarded-For` counts
+    /// as the address of a client; of others it is not believed. None by default.
+    pub trusted_proxies: Vec<Network>,
+    /// Of the service `signal`.
+    pub signal: SignalConfig,
+}
+
+/// A service of a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Service {
+    /// Replicates collections.
+    Hub,
+    /// Rendezvous: slots, topics, and the routes by which JavaScript clients meet.
+    Signal,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Hub, Self::Signal];
+}
+
+/// What can be set of the service `signal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SignalConfig {
+    /// Whether clients on this machine are free of the limits for each address. Not by default: a
+    /// proxy on this machine that is not named as trusted would free everybody.
+    pub exempt_loopback: bool,
+}
+
+/// Where the certificate comes from.
+///
+/// ```
+/// use flexstore_relay::{Config, Tls};
+///
+/// let config: Config = "tls = { certificate = 'chain.pem', key = 'key.pem' }".parse()?;
+/// assert!(matches!(config.tls, Some(Tls::Files { .. })));
+/// let config: Config = "tls = { self_signed = ['localhost', '127.0.0.1'] }".parse()?;
+/// assert!(matches!(config.tls, Some(Tls::SelfSigned { .. })));
+/// assert!("tls = { certificate = 'chain.pem' }".parse::<Config>().is_err());
+/// # Ok::<(), flexstore_relay::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Tls {
+    /// Files in the form of PEM.
+    Files {
+        /// The certificate, then those of the authorities up to the root.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// For tests: a new one at every start, written to `relay-certificate.pem` in the data
+    /// directory, so that a client can be told to trust it.
+    SelfSigned {
+        /// The host names and addresses that it is for.
+        self_signed: Vec<String>,
+    },
 }
 
 impl Default for Config {
@@ -54,6 +130,12 @@ impl Default for Config {
             idle_seconds: 60,
             stall_seconds: 20,
             origins: Vec::new(),
+            webrtc_addresses: Vec::new(),
+            peers: Vec::new(),
+            tls: None,
+            services: Service::ALL.to_vec(),
+            trusted_proxies: Vec::new(),
+            signal: SignalConfig::default(),
         }
     }
 }
@@ -115,6 +197,10 @@ impl Config {
             source,
         })?;
         text.parse()
+    }
+
+    pub(crate) fn serves(&self, service: Service) -> bool {
+        self.services.contains(&service)
     }
 
     pub(crate) const fn idle(&self) -> Duration {

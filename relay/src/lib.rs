@@ -6,7 +6,10 @@
 //!
 //! ```text
 //!  TcpListener ──> http ── GET /healthz
-//!                   └───── WebSocket /flexstore ──> hub ──> Storage
+//!    (TLS)          ├───── WebSocket /flexstore ──────────────────> hub ──> Storage
+//!                   ├───── /flexstore/{Kind}/{collection}/{tag} ──> rest ─┘
+//!                   ├───── /flexstore/sync ── WebRTC ─────────────> hub
+//!                   └───── /flexstore/slot, topic, signal ────────> signal
 //! ```
 //!
 //! It serves any collection without being told of it, verifies every record, and forwards it to
@@ -43,11 +46,22 @@
 
 mod config;
 mod descriptors;
+mod dialect;
 mod http;
 mod hub;
+mod link;
+mod peers;
+mod proxy;
+mod rest;
 mod run;
+pub mod signal;
 pub mod telemetry;
 
-pub use config::{Config, ConfigError, EngineName};
-pub use http::{HEADER_TIMEOUT, MAX_HEADERS, MAX_REQUEST_BYTES, ServeError, serve};
+pub use config::{Config, ConfigError, EngineName, Service, SignalConfig, Tls};
+pub use dialect::MAX_JAVASCRIPT_CONNECTIONS;
+pub use http::{
+    BODY_RATE, BODY_TIMEOUT, CERTIFICATE_FILE, HEADER_TIMEOUT, MAX_BODY_BYTES_IN_ALL, MAX_HEADERS,
+    MAX_REQUEST_BYTES, MAX_REQUESTS_PER_CONNECTION, ServeError, TLS_TIMEOUT, TlsError, serve,
+};
+pub use proxy::{BadNetwork, Network};
 pub use run::{READY, RunError, run};

@@ -25,6 +25,9 @@ struct Arguments {
     /// Memory for blocks that were read from the disk, in MiB [default: 32]
     #[arg(long)]
     cache_mib: Option<u64>,
+    /// A relay to sync with, such as wss://relay.example/flexstore; may be given several times
+    #[arg(long = "peer")]
+    peers: Vec<String>,
     /// A TOML file with these and other settings; arguments win
     #[arg(long)]
     config: Option<PathBuf>,
@@ -40,6 +43,9 @@ impl Arguments {
         config.data = self.data.unwrap_or(config.data);
         config.storage = self.storage.unwrap_or(config.storage);
         config.cache_mib = self.cache_mib.unwrap_or(config.cache_mib);
+        if !self.peers.is_empty() {
+            config.peers = self.peers;
+        }
         Ok(config)
     }
 }

@@ -6,8 +6,12 @@ use std::time::Duration;
 use crate::place::Place;
 use crate::tools::{self, on_path};
 
-/// Packages from npm: the JavaScript original, whose messages and speed the tests compare with.
-const NPM: &[(&str, &str)] = &[("@ki1r0y/distributed-security", "1.2.4")];
+/// Packages from npm: the keys of the JavaScript original, whose messages and speed the tests compare
+/// with, and WebRTC for clients that speak as it does.
+const NPM: &[(&str, &str)] = &[
+    ("@ki1r0y/distributed-security", "1.2.4"),
+    ("@roamhq/wrtc", "0.10.0"),
+];
 
 /// Programs: name, Debian package, what cannot be checked without it.
 const PROGRAMS: &[(&str, &str, &str)] = &[
@@ -21,11 +25,22 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
         "no comparison with the JavaScript original",
     ),
     ("npm", "npm", "no comparison with the JavaScript original"),
+    ("nginx", "nginx", "no proof that HTTPS works behind a proxy"),
+    ("chromium", "chromium", "no sync with a page in a browser"),
     (
         "strace",
         "strace",
         "no proof that fsync stands before an acknowledgement",
     ),
+    ("nginx", "nginx-light", "no proof that HTTPS passes a proxy"),
+    (
+        "turnserver",
+        "coturn",
+        "no WebRTC where the direct path is blocked",
+    ),
+    ("ip", "iproute2", "no WebRTC between two networks"),
+    ("nats-server", "nats-server", "no comparison of fan-out"),
+    ("chromium", "chromium", "no sync with a browser"),
 ];
 
 /// Everything the steps need. The words say what is missing; empty when nothing is.

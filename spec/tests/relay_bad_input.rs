@@ -181,7 +181,7 @@ async fn requests_that_are_not_answered() {
         };
         let get = |path: &str, headers: &str| {
             status(format!(
-                "GET {path} HTTP/1.1\r\nhost: relay\r\n{headers}\r\n"
+                "GET {path} HTTP/1.1\r\nhost: relay\r\n{headers}connection: close\r\n\r\n"
             ))
         };
         assert_eq!(get("/flexstore", ""), "426");
@@ -190,8 +190,8 @@ async fn requests_that_are_not_answered() {
         let page = format!("{upgrade}origin: https://evil.example\r\n");
         assert_eq!(get("/flexstore", &page), "403");
         assert_eq!(
-            status("POST /flexstore HTTP/1.1\r\nhost: r\r\n\r\n".into()),
-            "404"
+            status("POST /flexstore HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n".into()),
+            "405"
         );
         assert_eq!(status("nonsense\r\n\r\n".into()), "400");
         let many = "a: b\r\n".repeat(flexstore_relay_limits::MAX_HEADERS + 1);

@@ -191,6 +191,22 @@ fn what_is_announced_and_not_sent_takes_no_memory() {
 }
 
 #[test]
+fn a_link_at_rest_costs_at_most_12_kib() {
+    let data = tempfile::tempdir().unwrap();
+    let relay = Relay::start(data.path(), &[]);
+    // What the process takes once, however many come.
+    let first: Vec<Raw> = (0..200).map(|_| Raw::connect(&relay.address)).collect();
+    let before = relay.memory();
+    let count = 2000;
+    let links: Vec<Raw> = (0..count).map(|_| Raw::connect(&relay.address)).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let each = relay.memory().saturating_sub(before) / count;
+    println!("{count} links: {each} bytes of the relay's memory each");
+    assert!(each <= 12 << 10);
+    drop((first, links));
+}
+
+#[test]
 fn clients_beyond_the_cap_are_turned_away() {
     let data = tempfile::tempdir().unwrap();
     let config = configure(data.path(), "max_connections = 5");

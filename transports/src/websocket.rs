@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use self::watched::Watched;
+use crate::tls::Trust;
 
 /// How often each side pings; a peer that is silent for two of these is gone.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -52,39 +53,55 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_FRAME_BYTES))
 }
 
-/// Connects to a service such as `ws://127.0.0.1:3000/flexstore`.
+/// Connects to a service such as `ws://127.0.0.1:3000/flexstore` or `wss://example.org/flexstore`.
 ///
 /// # Errors
 /// [`DialError::UnknownService`] if the address is none of this form, `Unreachable` if nobody
-/// answers in time or the service is overloaded, `Refused` if something else answers.
+/// answers in time or the service is overloaded, `Refused` if something else answers, or somebody
+/// whose certificate is not believed.
 pub async fn connect(service: &str) -> Result<Link, DialError> {
+    connect_trusting(service, &Trust::new()).await
+}
+
+/// As [`connect`], with a say in whose certificates are believed.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_trusting(service: &str, trust: &Trust) -> Result<Link, DialError> {
     let uri: Uri = service.parse().map_err(|_| DialError::UnknownService)?;
-    let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        return Err(DialError::UnknownService);
+    let (encrypted, port) = match uri.scheme_str() {
+        Some("ws") => (false, 80),
+        Some("wss") => (true, 443),
+        _ => return Err(DialError::UnknownService),
     };
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    let port = uri.port_u16().unwrap_or(80);
+    let host = uri.host().ok_or(DialError::UnknownService)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(port);
     let unreachable = |error: std::io::Error| DialError::Unreachable(error.to_string().into());
-    let handshake = async {
-        let stream = TcpStream::connect((host.as_str(), port))
+    let name = format!("{host}:{port}").into();
+    let connecting = async {
+        let stream = TcpStream::connect((host, port))
             .await
             .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        client_async_with_config(&uri, Watched::new(stream), Some(config()))
-            .await
-            .map_err(refused)
-    };
-    match tokio::time::timeout(CONNECT_TIMEOUT, handshake).await {
-        Ok(connected) => {
-            let name = format!("{host}:{port}");
-            connected
-                .map(|(stream, _)| duplex::link(stream, name.into(), Side::Dialled, PING_INTERVAL))
+        if encrypted {
+            shake(&uri, trust.shake(host, stream).await?, name).await
+        } else {
+            shake(&uri, stream, name).await
         }
-        Err(_) => Err(DialError::Unreachable("no answer in time".into())),
-    }
+    };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    connected.unwrap_or_else(|_| Err(DialError::Unreachable("no answer in time".into())))
+}
+
+/// The client's half of the handshake of RFC 6455.
+async fn shake<S>(uri: &Uri, stream: S, name: Box<str>) -> Result<Link, DialError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connected = client_async_with_config(uri, Watched::new(stream), Some(config())).await;
+    let (stream, _) = connected.map_err(refused)?;
+    Ok(duplex::link(stream, name, Side::Dialled, PING_INTERVAL))
 }
 
 fn refused(error: WsError) -> DialError {

@@ -1,8 +1,11 @@
 //! An ordered pipe of frames to one peer, and who makes one.
 
+mod backoff;
+
 use std::future::Future;
 use std::pin::Pin;
 
+pub use backoff::Backoff;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -63,6 +66,18 @@ pub struct Link {
     pub side: Side,
     /// What the frames are.
     pub protocol: Protocol,
+}
+
+/// What of a service string may be shown and logged: what follows a `#` is a key.
+///
+/// ```
+/// let service = "rendezvous:wss://relay.example/flexstore?name=tea#K3y";
+/// let shown = flexstore_core::link::shown(service);
+/// assert_eq!(shown, "rendezvous:wss://relay.example/flexstore?name=tea");
+/// ```
+#[must_use]
+pub fn shown(service: &str) -> &str {
+    service.split('#').next().unwrap_or_default()
 }
 
 /// Why no link could be made.

@@ -23,6 +23,7 @@ mod session;
 mod settings;
 mod taking;
 mod teams;
+mod twins;
 mod writing;
 
 pub use event::{AskId, Input, Origin, Output, Ticket, Transfer, Update};

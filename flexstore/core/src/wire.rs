@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+pub mod signal;
 
 use bytes::Bytes;
 pub use decode::DecodeError;
@@ -101,6 +102,9 @@ pub enum CloseReason {
     /// This side cannot go on; its own fault.
     #[error("out of order")]
     Internal,
+    /// Both stores have another session for this collection, which the other one opened.
+    #[error("there is a session already")]
+    Known,
 }
 
 /// One message, as it is sent.

@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Up {
         session: SessionId,
         uplink: Uplink,
+        /// Whether this side opens the channel.
+        opens: bool,
     },
     Received {
         session: SessionId,
@@ -284,7 +286,10 @@ impl Driver {
             Command::Close => self.commands.close(),
             Command::Attached(service) => {
                 self.statuses.send_modify(|all| {
-                    all.entry(service).or_default();
+                    all.entry(service).or_insert_with(|| ServiceStatus {
+                        offline_since: Some(now),
+                        ..ServiceStatus::default()
+                    });
                 });
             }
             Command::Detached(service) => self.detach(now, &service),
@@ -293,7 +298,11 @@ impl Driver {
                     status.state = ServiceState::Unreachable(error)
                 });
             }
-            Command::Up { session, uplink } => {
+            Command::Up {
+                session,
+                uplink,
+                opens,
+            } => {
                 if !self.statuses.borrow().contains_key(&uplink.service) {
                     // Detached while the link was being made.
                     return uplink.close(CloseReason::Done);
@@ -305,13 +314,8 @@ impl Driver {
                     };
                 });
                 self.uplinks.insert(session, uplink);
-                self.replica.handle(
-                    now,
-                    Input::Connected {
-                        session,
-                        opens: true,
-                    },
-                );
+                self.replica
+                    .handle(now, Input::Connected { session, opens });
             }
             Command::Received { session, message } => {
                 if let Checked::Plain(Message::Close(reason)) = &message {
@@ -323,6 +327,7 @@ impl Driver {
             Command::Down { session } => {
                 if let Some(uplink) = self.uplinks.remove(&session) {
                     self.set(&uplink.service, |status| {
+                        status.offline_since = Some(now);
                         if !matches!(status.state, ServiceState::Closed(_)) {
                             status.state = ServiceState::Connecting;
                         }

@@ -1,31 +1,27 @@
 //! One task per service: connects, shares the link among collections, connects again.
 
+mod line;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flexstore_core::CollectionId;
-use flexstore_core::link::{Dialer, Link};
-use flexstore_core::sync::SessionId;
-use flexstore_core::wire::{Message, Violation};
+use flexstore_core::link::{self, Backoff, DialError, Dialer, Link, Side};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::driver::{Command, Uplink};
+use self::line::Line;
+use super::driver::Command;
 use crate::random;
 
 /// Frames that wait to be written to one link.
 const FRAMES: usize = 1024;
-/// The first wait before connecting again; it doubles with every failure.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
-/// After how long a link counts as one that held.
-const HELD: Duration = Duration::from_secs(1);
-/// The longest wait before connecting again.
-const MOST_WAIT: Duration = Duration::from_secs(30);
-
+/// How long what waits to be written when a link ends may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The services of a peer.
 pub(crate) struct Services {
     dialer: Arc<dyn Dialer>,
@@ -36,6 +32,8 @@ pub(crate) struct Services {
 enum Attach {
     Add(CollectionId, mpsc::WeakSender<Command>),
     Remove(CollectionId),
+    /// A link that the app made.
+    Link(Link),
 }
 
 impl Services {
@@ -49,7 +47,15 @@ impl Services {
 
     /// Lets a collection sync with a service.
     pub(crate) fn attach(&self, service: &str, id: &CollectionId, inbox: &mpsc::Sender<Command>) {
-        let mut attach = Attach::Add(id.clone(), inbox.downgrade());
+        self.tell(service, Attach::Add(id.clone(), inbox.downgrade()));
+    }
+
+    /// Uses a link that the app made.
+    pub(super) fn serve(&self, service: &str, link: Link) {
+        self.tell(service, Attach::Link(link));
+    }
+
+    fn tell(&self, service: &str, mut attach: Attach) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = tasks.get(service) {
             match task.send(attach) {
@@ -66,6 +72,7 @@ impl Services {
             sessions: Arc::clone(&self.sessions),
             attaches,
             collections: BTreeMap::new(),
+            given: None,
         };
         tokio::spawn(task.run());
         tasks.insert(service, sender);
@@ -94,50 +101,88 @@ struct Task {
     sessions: Arc<AtomicU64>,
     attaches: mpsc::UnboundedReceiver<Attach>,
     collections: BTreeMap<CollectionId, mpsc::WeakSender<Command>>,
+    /// The next link, where the app made it.
+    given: Option<Link>,
 }
 
-/// The collections that share a link, by channel.
-type Channels = BTreeMap<u32, (CollectionId, SessionId, mpsc::WeakSender<Command>)>;
+/// The peer is closed.
+struct Closed;
 
 impl Task {
     async fn run(mut self) {
-        let mut wait = LEAST_WAIT;
+        let mut backoff = Backoff::default();
+        while let Ok(dialled) = self.link().await {
+            match dialled {
+                Ok(link) => {
+                    let began = Instant::now();
+                    if self.serve(link).await.is_err() {
+                        return;
+                    }
+                    backoff.held(began.elapsed());
+                }
+                Err(error) => {
+                    let hopeless = error == DialError::UnknownService;
+                    self.unreachable(error).await;
+                    // Only a link that the app makes will do.
+                    if hopeless && self.pause(std::future::pending()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            let random = random::bytes::<1>().map_or(0, |[byte]| byte);
+            if self.pause(sleep(backoff.wait(random))).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A link, once any collection wants one: the app's, or else a new one.
+    async fn link(&mut self) -> Result<Result<Link, DialError>, Closed> {
         loop {
             while let Ok(attach) = self.attaches.try_recv() {
                 self.note(attach);
             }
             self.collections
                 .retain(|_, inbox| inbox.upgrade().is_some());
-            if self.collections.is_empty() {
-                match self.attaches.recv().await {
-                    Some(attach) => self.note(attach),
-                    None => return,
-                }
-                continue;
+            if let Some(link) = self.given.take() {
+                return Ok(Ok(link));
             }
-            match self.dialer.dial(&self.service).await {
-                Ok(link) => {
-                    let began = Instant::now();
-                    self.serve(link).await;
-                    // A link that held was not the problem.
-                    if began.elapsed() > HELD {
-                        wait = LEAST_WAIT;
-                    }
-                }
-                Err(error) => {
-                    for inbox in self
-                        .collections
-                        .values()
-                        .filter_map(mpsc::WeakSender::upgrade)
-                    {
-                        let service = Arc::clone(&self.service);
-                        let error = error.clone();
-                        let _ = inbox.send(Command::Unreachable { service, error }).await;
-                    }
-                }
+            if !self.collections.is_empty() {
+                break;
             }
-            sleep(jittered(wait)).await;
-            wait = (wait * 2).min(MOST_WAIT);
+            let attach = self.attaches.recv().await.ok_or(Closed)?;
+            self.note(attach);
+        }
+        let mut dialing = self.dialer.dial(&self.service);
+        loop {
+            tokio::select! {
+                dialled = &mut dialing => return Ok(dialled),
+                attach = self.attaches.recv() => self.note(attach.ok_or(Closed)?),
+            }
+            if let Some(link) = self.given.take() {
+                return Ok(Ok(link));
+            }
+        }
+    }
+
+    /// Waits, at most until the app gives a link.
+    async fn pause(&mut self, over: impl Future<Output = ()>) -> Result<(), Closed> {
+        tokio::pin!(over);
+        while self.given.is_none() {
+            tokio::select! {
+                () = &mut over => break,
+                attach = self.attaches.recv() => self.note(attach.ok_or(Closed)?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn unreachable(&mut self, error: DialError) {
+        let inboxes = self.collections.values();
+        for inbox in inboxes.filter_map(mpsc::WeakSender::upgrade) {
+            let service = Arc::clone(&self.service);
+            let error = error.clone();
+            let _ = inbox.send(Command::Unreachable { service, error }).await;
         }
     }
 
@@ -149,110 +194,65 @@ impl Task {
             Attach::Remove(id) => {
                 self.collections.remove(&id);
             }
+            Attach::Link(link) => self.given = Some(link),
         }
     }
 
-    async fn serve(&mut self, link: Link) {
+    async fn serve(&mut self, link: Link) -> Result<(), Closed> {
         let Link {
             mut incoming,
             outgoing,
+            side,
             ..
         } = link;
-        let hang_up = Arc::new(Notify::new());
         let (frames, queue) = mpsc::channel(FRAMES);
         let writer = tokio::spawn(write(queue, outgoing));
-        let mut channels = Channels::new();
-        let mut next = 0;
-        let ids: Vec<CollectionId> = self.collections.keys().cloned().collect();
-        for id in ids {
-            self.open(id, &mut next, &mut channels, &frames, &hang_up)
-                .await;
+        let mut line = Line::new(&self.service, &self.sessions, side, frames);
+        if side == Side::Dialled {
+            for (id, inbox) in &self.collections {
+                line.open(id, inbox).await;
+            }
         }
+        let mut served = Ok(());
         loop {
             tokio::select! {
                 frame = incoming.next() => {
                     let Some(Ok(frame)) = frame else { break };
-                    if let Err(violation) = route(&frame, &channels).await {
-                        tracing::warn!(service = %self.service, %violation, "closing the link");
-                        let channel = channels.keys().next().copied().unwrap_or(0);
-                        let _ = frames.try_send(Message::Close(violation.reason()).encode(channel));
+                    if let Err(violation) = line.route(&frame, &self.collections).await {
+                        let service = link::shown(&self.service);
+                        tracing::warn!(service, %violation, "closing the link");
+                        line.complain(violation.reason());
                         break;
                     }
                 }
                 attach = self.attaches.recv() => match attach {
                     Some(Attach::Add(id, inbox)) => {
-                        self.collections.insert(id.clone(), inbox);
-                        self.open(id, &mut next, &mut channels, &frames, &hang_up).await;
+                        line.attached(&id, &inbox).await;
+                        self.collections.insert(id, inbox);
                     }
                     Some(Attach::Remove(id)) => {
                         self.collections.remove(&id);
-                        // The collection has closed its channel itself.
-                        channels.retain(|_, (other, ..)| *other != id);
-                        if channels.is_empty() {
+                        if line.detached(&id) {
                             break;
                         }
                     }
-                    None => break,
+                    // Who makes a new link has given the old one up.
+                    Some(Attach::Link(link)) => {
+                        self.given = Some(link);
+                        break;
+                    }
+                    None => {
+                        served = Err(Closed);
+                        break;
+                    }
                 },
-                () = hang_up.notified() => break,
+                () = line.hang_up.notified() => break,
             }
         }
-        for (_, session, inbox) in channels.into_values() {
-            down(session, &inbox).await;
-        }
+        line.down().await;
         // The writer ends when the last sender is gone, after what it still holds.
-        drop(frames);
-        let _ = tokio::time::timeout(Duration::from_secs(5), writer).await;
-    }
-
-    async fn open(
-        &self,
-        id: CollectionId,
-        next: &mut u32,
-        channels: &mut Channels,
-        frames: &mpsc::Sender<Bytes>,
-        hang_up: &Arc<Notify>,
-    ) {
-        let Some(weak) = self.collections.get(&id).cloned() else {
-            return;
-        };
-        let Some(inbox) = weak.upgrade() else { return };
-        let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        let channel = *next;
-        *next += 1;
-        channels.insert(channel, (id, session, weak));
-        let uplink = Uplink {
-            service: Arc::clone(&self.service),
-            channel,
-            frames: frames.clone(),
-            hang_up: Arc::clone(hang_up),
-        };
-        let _ = inbox.send(Command::Up { session, uplink }).await;
-    }
-}
-
-/// Decodes and verifies a frame, here and not in the collection's own task, and hands it over.
-async fn route(frame: &Bytes, channels: &Channels) -> Result<(), Violation> {
-    let (channel, message) = Message::decode(frame)?;
-    // A channel that was closed here may still hear what was under way.
-    let Some((id, session, inbox)) = channels.get(&channel) else {
-        return Ok(());
-    };
-    let message = message.check(id, &mut random::system())?;
-    if let Some(inbox) = inbox.upgrade() {
-        let _ = inbox
-            .send(Command::Received {
-                session: *session,
-                message,
-            })
-            .await;
-    }
-    Ok(())
-}
-
-async fn down(session: SessionId, inbox: &mpsc::WeakSender<Command>) {
-    if let Some(inbox) = inbox.upgrade() {
-        let _ = inbox.send(Command::Down { session }).await;
+        let _ = tokio::time::timeout(LAST_WORDS, writer).await;
+        served
     }
 }
 
@@ -277,10 +277,4 @@ async fn write(
         }
     }
     let _ = outgoing.close().await;
-}
-
-/// Between half and all of a wait, so that many peers do not come back in one moment.
-fn jittered(wait: Duration) -> Duration {
-    let byte = random::bytes::<1>().map_or(0, |[byte]| byte);
-    wait.mul_f64(0.5 + f64::from(byte) / 512.0)
 }

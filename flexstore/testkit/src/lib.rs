@@ -2,6 +2,7 @@
 //! time and faults, seeded and replayable, and conformance suites.
 #![forbid(unsafe_code)]
 
+pub mod link;
 pub mod model;
 pub mod network;
 pub mod storage;

@@ -75,6 +75,8 @@ pub struct Network {
     pub bytes: u64,
     /// Frames carried so far.
     pub frames: u64,
+    /// How often each record was carried in each session, by the node that sent it.
+    pub crossings: BTreeMap<(SessionId, usize, Digest), u32>,
 }
 
 impl Network {
@@ -89,6 +91,7 @@ impl Network {
             random: ChaCha8Rng::seed_from_u64(seed),
             bytes: 0,
             frames: 0,
+            crossings: BTreeMap::new(),
         };
         for number in 0..count {
             let mut replica = [0; 16];
@@ -393,13 +396,21 @@ impl Network {
             self.drain(i);
             return true;
         }
-        let (session, to) = (self.pipes[i].session, self.pipes[i].to);
+        let Pipe {
+            session, from, to, ..
+        } = self.pipes[i];
         if let Some((_, frame)) = self.pipes[i].frames.pop_front() {
             let checked = Message::decode(&frame)
                 .map_err(flexstore_core::wire::Violation::from)
                 .and_then(|(_, message)| message.check(&self.nodes[to].id, &mut self.random));
             match checked {
                 Ok(message) => {
+                    if let Checked::Records(records) = &message {
+                        for record in records {
+                            let crossing = (session, from, record.digest());
+                            *self.crossings.entry(crossing).or_default() += 1;
+                        }
+                    }
                     self.hand(to, session, message);
                     self.drain(to);
                 }

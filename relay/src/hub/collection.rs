@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flexstore_core::CollectionId;
+use flexstore_core::record::js::Shelf;
 use flexstore_core::storage::{Sequence, Storage, StorageError};
-use flexstore_core::sync::{Input, Output, Replica, SessionId, Settings};
-use flexstore_core::wire::{Checked, CloseReason};
+use flexstore_core::sync::{Input, Origin, Output, Replica, SessionId, Settings};
+use flexstore_core::wire::{Checked, CloseReason, Message};
+use flexstore_core::{CollectionId, Verified};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
+use super::originals::{self, Originals, Texts};
 use super::outbox::Outbox;
 use super::progress::Ledger;
+use super::put::{Reply, Waiting};
 use super::{Request, Shared};
 
 /// Messages that wait for a collection, at most; beyond, the links that bring more wait.
@@ -27,8 +30,12 @@ pub(super) enum Event {
     /// A channel was opened.
     Join {
         session: SessionId,
+        /// Whether this relay opened it.
+        opens: bool,
         channel: u32,
         outbox: Outbox,
+        /// Held for as long as the session is.
+        held: Arc<()>,
     },
     /// A message came, checked.
     Message {
@@ -39,6 +46,35 @@ pub(super) enum Event {
     },
     /// The channel is closed or its link is gone.
     Leave(SessionId),
+    /// A JavaScript client opened a channel.
+    Front {
+        session: SessionId,
+        shelf: Shelf,
+        texts: Texts,
+        /// Held for as long as the channel is served.
+        held: Arc<()>,
+    },
+    /// A message of a JavaScript client, unchecked.
+    Text {
+        session: SessionId,
+        text: String,
+        turn: OwnedSemaphorePermit,
+    },
+    /// A JavaScript client has read what waited for it.
+    Room,
+    /// A record without a link.
+    Put {
+        record: Box<Verified>,
+        from: SessionId,
+        reply: Reply,
+    },
+}
+
+impl Event {
+    /// Whether the registry counted who brings it.
+    const fn joins(&self) -> bool {
+        matches!(self, Self::Join { .. } | Self::Put { .. })
+    }
 }
 
 /// What a collection's task is made of.
@@ -51,9 +87,19 @@ pub(super) struct Opening {
     pub(super) one_at_a_time: Arc<Semaphore>,
 }
 
+/// One session.
+struct Taken {
+    opens: bool,
+    channel: u32,
+    outbox: Outbox,
+    _held: Arc<()>,
+}
+
 struct Collection {
     replica: Replica,
-    seats: BTreeMap<SessionId, (u32, Outbox)>,
+    seats: BTreeMap<SessionId, Taken>,
+    waiting: Waiting,
+    originals: Option<Originals>,
     settled: Sequence,
     /// Of the requests that are being answered.
     turns: Vec<OwnedSemaphorePermit>,
@@ -78,6 +124,8 @@ pub(super) async fn run(mut opening: Opening) {
     let mut collection = Collection {
         replica,
         seats: BTreeMap::new(),
+        waiting: Waiting::default(),
+        originals: Originals::of(opening.id.profile(), &opening.shared.signer),
         settled,
         turns: Vec::new(),
         teams: opening
@@ -85,6 +133,10 @@ pub(super) async fn run(mut opening: Opening) {
             .holds_teams()
             .then(|| opening.shared.teams.clone()),
     };
+    if let Err(error) = originals::introduce(&mut collection.replica, &opening.shared.signer, now())
+    {
+        tracing::error!(%error, "JavaScript clients do not learn this relay's key");
+    }
     // Team records that came while it opened.
     collection.replica.handle(now(), Input::TeamsChanged);
     collection.drain();
@@ -92,7 +144,7 @@ pub(super) async fn run(mut opening: Opening) {
     let mut free_at = Instant::now();
     let mut idle_since = Instant::now();
     loop {
-        let idle = collection.seats.is_empty();
+        let idle = collection.is_unused();
         let until = collection.wake_at(free_at, idle.then_some(idle_since + opening.shared.idle));
         tokio::select! {
             biased;
@@ -112,25 +164,28 @@ pub(super) async fn run(mut opening: Opening) {
                 }
                 let mut taken = 0;
                 while let Some(event) = next {
-                    joins += u64::from(matches!(event, Event::Join { .. }));
+                    joins += u64::from(event.joins());
                     collection.take(event);
                     taken += 1;
                     next = if taken < MAX_INBOX { opening.inbox.try_recv().ok() } else { None };
                 }
-                if collection.seats.is_empty() {
+                if collection.is_unused() {
                     idle_since = Instant::now();
                 }
             }
             () = tokio::time::sleep_until(until) => {
                 collection.replica.handle(now(), Input::Timeout);
+                if let Some(originals) = &mut collection.originals {
+                    originals.handle_timeout(now());
+                }
                 if Instant::now() >= free_at {
                     free_at = Instant::now() + collection.free();
                 }
-                let resting = collection.seats.is_empty() && !collection.replica.is_waiting();
+                let resting = collection.is_unused() && !collection.replica.is_waiting();
                 if resting && idle_since.elapsed() >= opening.shared.idle {
                     if opening.may_close(joins).await {
                         tracing::debug!(collection = %opening.id, "closed");
-                        return;
+                        return collection.leave();
                     }
                     idle_since = Instant::now();
                 }
@@ -186,16 +241,48 @@ impl Opening {
     }
 }
 
+impl Taken {
+    /// Nothing is wrong with a link of which a channel is done or has a twin; its others go on.
+    fn close(self, reason: CloseReason) {
+        match reason {
+            CloseReason::Done | CloseReason::Known => {
+                self.outbox.send(self.channel, &Message::Close(reason));
+            }
+            _ => self.outbox.end(self.channel, reason),
+        }
+    }
+}
+
 impl Collection {
+    /// Whether nobody but this relay itself wants it open.
+    fn is_unused(&self) -> bool {
+        let originals = self.originals.as_ref();
+        self.seats.values().all(|seat| seat.opens) && originals.is_none_or(Originals::is_empty)
+    }
+
+    /// Closes what this relay opened.
+    fn leave(self) {
+        for seat in self.seats.into_values() {
+            seat.close(CloseReason::Done);
+        }
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Join {
                 session,
+                opens,
                 channel,
                 outbox,
+                held,
             } => {
-                self.seats.insert(session, (channel, outbox));
-                let opens = false;
+                let taken = Taken {
+                    opens,
+                    channel,
+                    outbox,
+                    _held: held,
+                };
+                self.seats.insert(session, taken);
                 self.replica
                     .handle(now(), Input::Connected { session, opens });
             }
@@ -211,11 +298,46 @@ impl Collection {
                         .handle(now(), Input::Received { session, message });
                 }
             }
+            Event::Front {
+                session,
+                shelf,
+                texts,
+                held,
+            } => {
+                if let Some(originals) = &mut self.originals {
+                    originals.open(now(), session, shelf, texts, held);
+                }
+            }
+            Event::Text {
+                session,
+                text,
+                turn,
+            } => {
+                if let Some(originals) = &mut self.originals {
+                    originals.receive(now(), session, &text, turn, &mut self.replica);
+                }
+            }
+            // What there is for it is sent after every event.
+            Event::Room => {}
             Event::Leave(session) => {
+                let original = self.originals.as_mut();
+                if original.is_some_and(|originals| originals.close(session)) {
+                    return;
+                }
                 if self.seats.remove(&session).is_some() {
                     self.replica.handle(now(), Input::Disconnected(session));
                 }
             }
+            Event::Put {
+                record,
+                from,
+                reply,
+            } => match self.replica.offer(now(), &record, Origin::Pushed(from)) {
+                Ok((ticket, taken)) => self.waiting.add(ticket, taken, reply),
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
+                }
+            },
         }
     }
 
@@ -231,16 +353,30 @@ impl Collection {
     }
 
     fn drain(&mut self) {
+        loop {
+            self.put_out();
+            let originals = self.originals.as_mut();
+            if !originals.is_some_and(|originals| originals.pump(now(), &mut self.replica)) {
+                break;
+            }
+        }
+        self.turns.clear();
+    }
+
+    fn put_out(&mut self) {
         while let Some(output) = self.replica.poll() {
+            if let Some(originals) = &mut self.originals {
+                originals.observe(now(), &output);
+            }
             match output {
                 Output::Send { session, message } => {
-                    if let Some((channel, outbox)) = self.seats.get(&session) {
-                        outbox.send(*channel, &message);
+                    if let Some(seat) = self.seats.get(&session) {
+                        seat.outbox.send(seat.channel, &message);
                     }
                 }
                 Output::Close { session, reason } => {
-                    if let Some((channel, outbox)) = self.seats.remove(&session) {
-                        outbox.end(channel, reason);
+                    if let Some(seat) = self.seats.remove(&session) {
+                        seat.close(reason);
                     }
                 }
                 Output::Update(_) => {
@@ -248,11 +384,12 @@ impl Collection {
                         teams.send_modify(|count| *count += 1);
                     }
                 }
+                Output::Stored(ticket) => self.waiting.tell(ticket, Ok(())),
+                Output::NotStored(ticket, error) => self.waiting.tell(ticket, Err(error)),
                 // The rest is for apps.
                 _ => {}
             }
         }
-        self.turns.clear();
     }
 
     /// Frees a slice of what rested long enough; when to come again.
@@ -268,9 +405,10 @@ impl Collection {
     }
 
     fn wake_at(&self, free_at: Instant, idle_at: Option<Instant>) -> Instant {
-        let due = self
-            .replica
-            .next_timeout()
+        let originals = self.originals.as_ref().and_then(Originals::next_timeout);
+        let due = (self.replica.next_timeout().into_iter())
+            .chain(originals)
+            .min()
             .map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now())));
         [due, idle_at]
             .into_iter()

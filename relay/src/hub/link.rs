@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use flexstore_core::CollectionId;
-use flexstore_core::link::{Link, LinkError};
+use flexstore_core::link::{Link, LinkError, Side};
 use flexstore_core::sync::SessionId;
 use flexstore_core::wire::{Checked, CloseReason, MAX_CHANNELS, Message};
 use futures_util::{Stream, StreamExt as _};
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::Hub;
 use super::collection::Event;
+use super::dialled::Dialled;
 use super::outbox::{self, Ending, Outbox};
 
 /// Records that are verified in one go, before other tasks get their turn.
@@ -28,13 +29,30 @@ pub(super) struct Seat {
     pub(super) id: CollectionId,
     pub(super) session: SessionId,
     pub(super) inbox: mpsc::Sender<Event>,
+    /// Held by the collection while the session is.
+    pub(super) held: Weak<()>,
+}
+
+impl Seat {
+    pub(super) fn is_held(&self) -> bool {
+        self.held.strong_count() > 0
+    }
+}
+
+/// Seats by channel.
+pub(super) type Seats = HashMap<u32, Seat>;
+
+enum Next {
+    Frame(Result<Bytes, LinkError>),
+    /// A collection, and the channel to open for it.
+    Open(CollectionId, u32),
 }
 
 struct Reader {
     hub: Hub,
     outbox: Outbox,
     /// Keyed by the peer's numbers; the map's hash is keyed, so the peer cannot aim for collisions.
-    seats: HashMap<u32, Seat>,
+    seats: Seats,
     /// One request at a time is answered: only then is it known how much waits for the peer, and
     /// whether it may ask for more.
     turn: Arc<Semaphore>,
@@ -46,6 +64,7 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         mut incoming,
         outgoing,
         name,
+        side,
         ..
     } = link;
     let (outbox, write) = outbox::open(outgoing, hub.stall);
@@ -56,7 +75,8 @@ pub(super) async fn serve(link: Link, hub: Hub, mut stopping: watch::Receiver<bo
         seats: HashMap::new(),
         turn: Arc::new(Semaphore::new(1)),
     };
-    let ending = reader.run(&mut incoming, &mut stopping).await;
+    let dialled = (side == Side::Dialled).then(|| Dialled::new(&reader.hub));
+    let ending = reader.run(&mut incoming, dialled, &mut stopping).await;
     if let Some(Ending { channel, reason }) = ending {
         outbox.end(channel, reason);
     }
@@ -80,6 +100,7 @@ impl Reader {
     async fn run(
         &mut self,
         incoming: &mut Incoming,
+        mut dialled: Option<Dialled>,
         stopping: &mut watch::Receiver<bool>,
     ) -> Option<Ending> {
         loop {
@@ -93,11 +114,18 @@ impl Reader {
                     drop(self.turn.acquire().await);
                     self.outbox.eased().await;
                     incoming.next().await
-                } => next?,
+                } => Next::Frame(next?),
+                (id, channel) = wanted(&mut dialled, &self.seats) => Next::Open(id, channel),
             };
             let frame = match next {
-                Ok(frame) => frame,
-                Err(error) => return self.broken(&error),
+                Next::Frame(Ok(frame)) => frame,
+                Next::Frame(Err(error)) => return self.broken(&error),
+                Next::Open(id, channel) => {
+                    self.make_room();
+                    // A collection that cannot be had is asked for again at the next review.
+                    let _ = self.join(id, channel, true).await;
+                    continue;
+                }
             };
             let (channel, message) = match Message::decode(&frame) {
                 Ok(decoded) => decoded,
@@ -108,6 +136,10 @@ impl Reader {
                     });
                 }
             };
+            if dialled.is_some() && matches!(message, Message::Open { .. }) {
+                let reason = CloseReason::Protocol;
+                return Some(Ending { channel, reason });
+            }
             if let Err(reason) = self.take(channel, message).await {
                 return Some(Ending { channel, reason });
             }
@@ -126,17 +158,11 @@ impl Reader {
     async fn take(&mut self, channel: u32, message: Message) -> Result<(), CloseReason> {
         match message {
             Message::Open { ref collection, .. } if !self.seats.contains_key(&channel) => {
+                self.make_room();
                 if self.seats.len() >= MAX_CHANNELS as usize {
                     return Err(CloseReason::Limit);
                 }
-                let seat = self.hub.join(collection.clone()).await?;
-                let join = Event::Join {
-                    session: seat.session,
-                    channel,
-                    outbox: self.outbox.clone(),
-                };
-                give(&seat, join).await?;
-                self.seats.insert(channel, seat);
+                self.join(collection.clone(), channel, false).await?;
                 self.hand(channel, Checked::Plain(message)).await
             }
             Message::Close(_) => match self.seats.remove(&channel) {
@@ -155,6 +181,40 @@ impl Reader {
             }
             message => self.check(channel, message).await,
         }
+    }
+
+    /// Forgets the channels that a collection has closed, once there is no room for more: until
+    /// then what was under way on them may still come.
+    fn make_room(&mut self) {
+        if self.seats.len() >= MAX_CHANNELS as usize {
+            self.seats.retain(|_, seat| seat.is_held());
+        }
+    }
+
+    async fn join(
+        &mut self,
+        id: CollectionId,
+        channel: u32,
+        opens: bool,
+    ) -> Result<(), CloseReason> {
+        let (session, inbox) = self.hub.join(id.clone()).await?;
+        let held = Arc::new(());
+        let seat = Seat {
+            id,
+            session,
+            inbox,
+            held: Arc::downgrade(&held),
+        };
+        let join = Event::Join {
+            session,
+            opens,
+            channel,
+            outbox: self.outbox.clone(),
+            held,
+        };
+        give(&seat, join).await?;
+        self.seats.insert(channel, seat);
+        Ok(())
     }
 
     async fn check(&self, channel: u32, message: Message) -> Result<(), CloseReason> {
@@ -184,10 +244,23 @@ impl Reader {
     }
 }
 
-/// Waits while the collection is busy: that is the back-pressure on the peer.
+/// Waits while the collection is busy: that is the back-pressure on the peer. For one that has
+/// closed the channel nothing matters any more.
 async fn give(seat: &Seat, event: Event) -> Result<(), CloseReason> {
-    seat.inbox
-        .send(event)
-        .await
-        .map_err(|_| CloseReason::Internal)
+    match seat.inbox.send(event).await {
+        Err(_) if seat.is_held() => Err(CloseReason::Internal),
+        _ => Ok(()),
+    }
+}
+
+/// The next collection to open, and on which channel; never, on a link that was accepted.
+async fn wanted(dialled: &mut Option<Dialled>, seats: &Seats) -> (CollectionId, u32) {
+    match dialled {
+        Some(dialled) => {
+            let id = dialled.next(seats).await;
+            let channel = dialled.channel(&id);
+            (id, channel)
+        }
+        None => std::future::pending().await,
+    }
 }

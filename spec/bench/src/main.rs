@@ -24,6 +24,7 @@ mod reconcile;
 mod replicate;
 mod report;
 mod store;
+mod webrtc;
 mod work;
 
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ enum Bench {
     Latency,
     /// A relay's memory for each item.
     Memory,
+    /// Messages from peer to peer, against the webrtc crate.
+    Webrtc,
     /// All of them.
     All,
 }
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.quick, arguments.case);
-    let benches: [(Bench, Run); 9] = [
+    let benches: [(Bench, Run); 10] = [
         (Bench::Crypto, crypto::run),
         (Bench::Crypto, people::run),
         (Bench::Authority, authority::run),
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         (Bench::Replicate, replicate::run),
         (Bench::Latency, latency::run),
         (Bench::Memory, memory::run),
+        (Bench::Webrtc, webrtc::run),
     ];
     for (bench, run) in benches {
         if (arguments.bench == bench || arguments.bench == Bench::All)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flexstore_core::link::{DialError, Link, LinkError};
+use flexstore_core::link::{DialError, Dialer as _, Link, LinkError};
 use flexstore_core::record::{Content, Draft};
 use flexstore_core::storage::{MemoryStorage, Progress, Storage};
 use flexstore_core::sync::{
@@ -14,7 +14,7 @@ use flexstore_core::sync::{
 };
 use flexstore_core::wire::{CloseReason, Message};
 use flexstore_core::{CollectionId, Digest, Kind, SigningKey, Tag};
-use flexstore_transports::websocket;
+use flexstore_transports::Transports;
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
@@ -49,6 +49,7 @@ pub struct Client {
     pub id: CollectionId,
     pub replica: Replica,
     pub key: SigningKey,
+    pub transports: Transports,
     progress: mpsc::UnboundedReceiver<Progress>,
     link: Option<Connected>,
     sessions: u64,
@@ -87,6 +88,7 @@ impl Client {
             id: id.clone(),
             replica: Replica::open(storage, id.clone(), settings).unwrap(),
             key: key(number),
+            transports: Transports::new(),
             progress,
             link: None,
             sessions: 0,
@@ -109,7 +111,7 @@ impl Client {
             incoming,
             mut outgoing,
             ..
-        } = websocket::connect(service).await?;
+        } = self.transports.dial(service).await?;
         let (sender, mut frames) = mpsc::unbounded_channel::<Bytes>();
         // A task of its own: a client that waits to write must not stop reading.
         tokio::spawn(async move {

@@ -3,8 +3,12 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::len_without_is_empty)]
 
+pub mod caller;
 pub mod client;
+pub mod http;
+pub mod javascript;
 pub mod original;
 pub mod people;
 pub mod raw;
 pub mod relay;
+pub mod tap;

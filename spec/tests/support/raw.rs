@@ -16,13 +16,20 @@ pub const CLOSE: u8 = 8;
 impl Raw {
     /// A WebSocket to the relay.
     pub fn connect(address: &str) -> Self {
+        Self::connect_to(address, "/flexstore")
+    }
+
+    /// A WebSocket to another path.
+    pub fn connect_to(address: &str, path: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        let request = "GET /flexstore HTTP/1.1\r\nhost: relay\r\nconnection: Upgrade\r\n\
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: relay\r\nconnection: Upgrade\r\n\
             upgrade: websocket\r\nsec-websocket-version: 13\r\n\
-            sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();
         let mut byte = [0];

@@ -49,6 +49,23 @@ impl Relay {
         Self::try_start("127.0.0.1:0", data, more).unwrap()
     }
 
+    /// With a configuration, written to a folder in which the data directory is `data`.
+    pub fn configured(folder: &Path, text: &str) -> Result<Self, String> {
+        let config = folder.join("relay.toml");
+        std::fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        let data = folder.join("data");
+        Self::try_start("127.0.0.1:0", &data, &["--config", config])
+    }
+
+    /// Under strace, which writes the names of all files that are touched.
+    pub fn start_traced(data: &Path, trace: &Path) -> Self {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o"]);
+        strace.arg(trace).arg(binary());
+        Self::spawn(strace, "127.0.0.1:0", data, &[]).unwrap()
+    }
+
     /// On an address of one's choice; what it said on stderr if it did not start.
     pub fn try_start(listen: &str, data: &Path, more: &[&str]) -> Result<Self, String> {
         Self::spawn(Command::new(binary()), listen, data, more)
@@ -169,7 +186,9 @@ impl Relay {
     }
 
     pub fn get(&self, path: &str) -> String {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: relay\r\n\r\n"))
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n"
+        ))
     }
 }
 

@@ -187,6 +187,7 @@ impl Replica {
                     self.with_session(session, |session, cx| session.handle(message, now, cx));
                     self.dirty.insert(session);
                     self.limit_filters(session);
+                    self.part_twins(session);
                 }
             },
             Input::Disconnected(session) => self.drop_session(session),

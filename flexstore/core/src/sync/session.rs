@@ -10,9 +10,9 @@
 //!    Records        <------------------>  Records                  live, from the first moment
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod pump;
 
-use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::event::{Output, Transfer};
 use super::index::Index;
@@ -71,7 +71,9 @@ enum Phase {
 
 pub(super) struct Session {
     pub(super) id: SessionId,
-    opener: bool,
+    pub(super) opener: bool,
+    /// The other side's store, once it has said so.
+    pub(super) remote: Option<[u8; 16]>,
     phase: Phase,
     filter: Filter,
     /// The set under the filter, where there is one.
@@ -90,6 +92,9 @@ pub(super) struct Session {
     mark: Option<u64>,
     wanted: BTreeSet<Digest>,
     to_want: VecDeque<Digest>,
+    /// Records that go live one way or the other while the reconciliation runs, which may find
+    /// them too, and whether they have crossed: none shall twice. At most [`MAX_LIVE_QUEUE`].
+    crossed: BTreeMap<Digest, bool>,
     next_query: Option<Vec<u8>>,
     later: Later,
     rounds: u32,
@@ -131,6 +136,7 @@ impl Session {
         Self {
             id,
             opener,
+            remote: None,
             phase: Phase::Opening,
             filter,
             filtered: None,
@@ -145,6 +151,7 @@ impl Session {
             mark: None,
             wanted: BTreeSet::new(),
             to_want: VecDeque::new(),
+            crossed: BTreeMap::new(),
             next_query: None,
             later: Later::default(),
             rounds: 0,
@@ -226,11 +233,18 @@ impl Session {
             return false;
         }
         if self.outgoing.len() < MAX_LIVE_QUEUE {
+            self.note_live(&added.stamp.digest, false);
             self.outgoing.push_back(Outgoing::Offer(added.stamp.digest));
         } else {
             self.overflowed = true;
         }
         true
+    }
+
+    fn note_live(&mut self, digest: &Digest, crossed: bool) {
+        if !self.is_live() && self.crossed.len() < MAX_LIVE_QUEUE {
+            self.crossed.insert(*digest, crossed);
+        }
     }
 
     pub(super) const fn is_filtered(&self) -> bool {
@@ -242,7 +256,11 @@ impl Session {
         self.received += 1;
         self.transfer.received += 1;
         self.transfer.received_bytes += len as u64;
-        self.wanted.remove(digest) || !self.is_live()
+        let wanted = self.wanted.remove(digest);
+        if !wanted {
+            self.note_live(digest, true);
+        }
+        wanted || !self.is_live()
     }
 
     /// So many of the peer's records are durable or refused.
@@ -278,11 +296,13 @@ impl Session {
                 newest,
                 filter,
                 summary,
+                replica,
                 ..
             } if !self.opener && self.phase == Phase::Opening => {
                 if !(oldest..=newest).contains(&PROTOCOL_VERSION) {
                     return Err(Ended::Because(CloseReason::Version));
                 }
+                self.remote = Some(replica);
                 self.filter = filter;
                 self.apply_filter(cx.register)?;
                 self.phase = Phase::Reconciling;
@@ -292,11 +312,14 @@ impl Session {
                 }
             }
             Message::Welcome {
-                version, summary, ..
+                version,
+                summary,
+                replica,
             } if self.opener => {
                 if version != PROTOCOL_VERSION {
                     return Err(Ended::Because(CloseReason::Version));
                 }
+                self.remote = Some(replica);
                 match self.phase {
                     // A reconciliation that runs will find what the peer means.
                     Phase::Reconciling => {}
@@ -395,6 +418,7 @@ impl Session {
 
     fn live(&mut self, cx: &mut Context<'_>) {
         self.phase = Phase::Live;
+        self.crossed.clear();
         cx.outputs
             .push_back(Output::Synchronized { session: self.id });
     }
@@ -422,10 +446,12 @@ impl Session {
         let offers = found
             .have
             .into_iter()
-            .filter(|stamp| !self.retry.contains_key(&stamp.digest));
-        self.outgoing
-            .extend(offers.map(|stamp| Outgoing::Offer(stamp.digest)));
-        self.to_want.extend(found.need);
+            .filter(|stamp| !self.retry.contains_key(&stamp.digest))
+            .map(|stamp| Outgoing::Offer(stamp.digest));
+        self.outgoing.extend(offers);
+        let needs = found.need.into_iter();
+        self.to_want
+            .extend(needs.filter(|digest| !self.crossed.contains_key(digest)));
         if next.is_none() {
             self.phase = Phase::Transferring;
             self.outgoing.push_back(Outgoing::Mark);
@@ -433,136 +459,6 @@ impl Session {
         }
         self.next_query = next;
         Ok(())
-    }
-
-    /// Sends whatever may be sent now.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        if !self.is_open() {
-            return Ok(());
-        }
-        self.pump_records(cx)?;
-        while !self.to_want.is_empty() && self.wanted.len() < MAX_WANTED {
-            let room = (MAX_WANTED - self.wanted.len())
-                .min(MAX_LISTED)
-                .min(self.to_want.len());
-            let mut list: Vec<Digest> = self.to_want.drain(..room).collect();
-            list.retain(|digest| self.wanted.insert(*digest));
-            if !list.is_empty() {
-                cx.send(self.id, Message::Want(list));
-            }
-        }
-        // The next round waits until this one's finds are under way, so that they do not pile up.
-        if self.to_want.len() < MAX_WANTED
-            && self.outgoing.len() < MAX_LIVE_QUEUE
-            && let Some(query) = self.next_query.take()
-        {
-            cx.send(self.id, Message::Reconcile(query.into()));
-        }
-        let settled = self.mark.is_some_and(|mark| self.acknowledged >= mark);
-        if self.phase == Phase::Transferring
-            && settled
-            && self.wanted.is_empty()
-            && self.to_want.is_empty()
-        {
-            self.mark = None;
-            cx.send(self.id, Message::Reconciled);
-            self.live(cx);
-        }
-        if self.overflowed && self.is_live() && self.outgoing.is_empty() {
-            self.overflowed = false;
-            if self.opener {
-                self.reconcile(cx)
-            } else {
-                self.welcome(cx)
-            }
-        }
-        self.show(cx);
-        Ok(())
-    }
-
-    fn pump_records(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let mut texts: Vec<Bytes> = Vec::new();
-        let mut bytes = 0;
-        while let Some(next) = self.outgoing.front() {
-            let text = match next {
-                Outgoing::Offer(_) | Outgoing::Asked(_) | Outgoing::Wanted(_)
-                    if self.in_flight >= WINDOW_BYTES =>
-                {
-                    break;
-                }
-                Outgoing::Told(_) | Outgoing::Mark => None,
-                Outgoing::Offer(digest) | Outgoing::Asked(digest) | Outgoing::Wanted(digest) => {
-                    match cx.register.resting(digest)? {
-                        Some(_) => None,
-                        None => cx.register.sent(digest)?,
-                    }
-                }
-            };
-            if bytes + text.as_ref().map_or(0, Bytes::len) > RECORDS_BYTES
-                || texts.len() == MAX_LISTED
-            {
-                self.flush(&mut texts, &mut bytes, cx);
-            }
-            let next = self.outgoing.pop_front();
-            if matches!(
-                next,
-                Some(Outgoing::Asked(_) | Outgoing::Wanted(_) | Outgoing::Told(_))
-            ) {
-                self.asked -= 1;
-            }
-            match (next, text) {
-                (Some(Outgoing::Told(id)), _) => {
-                    self.words -= 1;
-                    self.flush(&mut texts, &mut bytes, cx);
-                    cx.send(self.id, Message::Told(id));
-                }
-                (Some(Outgoing::Mark), _) => {
-                    self.words -= 1;
-                    self.mark = Some(self.sent);
-                }
-                (_, Some(text)) => {
-                    self.sent += 1;
-                    self.transfer.sent += 1;
-                    self.transfer.sent_bytes += text.len() as u64;
-                    self.in_flight += text.len();
-                    self.unacknowledged.push_back(text.len());
-                    bytes += text.len();
-                    texts.push(text);
-                }
-                (Some(Outgoing::Wanted(digest)), None) => {
-                    let message = match cx.register.resting(&digest)? {
-                        Some(resting) => Message::Gone {
-                            digest,
-                            successor: resting.successor,
-                        },
-                        None => Message::Absent(digest),
-                    };
-                    cx.send(self.id, message);
-                }
-                _ => {}
-            }
-        }
-        self.flush(&mut texts, &mut bytes, cx);
-        Ok(())
-    }
-
-    fn flush(&self, texts: &mut Vec<Bytes>, bytes: &mut usize, cx: &mut Context<'_>) {
-        *bytes = 0;
-        if !texts.is_empty() {
-            cx.send(self.id, Message::Records(std::mem::take(texts)));
-        }
-    }
-
-    fn show(&mut self, cx: &mut Context<'_>) {
-        self.transfer.to_send = self.sent + (self.outgoing.len() - self.words) as u64;
-        self.transfer.to_receive = self.received + (self.wanted.len() + self.to_want.len()) as u64;
-        if self.transfer != self.shown {
-            self.shown = self.transfer;
-            cx.outputs.push_back(Output::Progress {
-                session: self.id,
-                transfer: self.transfer,
-            });
-        }
     }
 
     pub(super) fn next_timeout(&self) -> Option<u64> {

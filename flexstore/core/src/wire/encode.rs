@@ -159,7 +159,7 @@ impl RefusalReason {
 }
 
 impl CloseReason {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Done,
         Self::Version,
         Self::Protocol,
@@ -167,6 +167,7 @@ impl CloseReason {
         Self::Limit,
         Self::TooSlow,
         Self::Internal,
+        Self::Known,
     ];
 
     const fn number(self) -> u8 {

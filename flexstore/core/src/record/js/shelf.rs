@@ -22,7 +22,7 @@ pub const DEVICE: &str = "Device";
 /// assert_eq!(states.to_string(), "StateCollection/notes");
 /// # Ok::<(), flexstore_core::CollectionIdError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shelf {
     collection: CollectionId,
     states: bool,
