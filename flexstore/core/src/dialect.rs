@@ -14,6 +14,7 @@
 //! it, as does one out of its turn or over a limit. A tag or a record that is not taken does not:
 //! it stays with whoever sent it, which hurts nobody else.
 
+mod ended;
 mod fragments;
 mod frame;
 mod front;
@@ -25,14 +26,17 @@ mod session;
 mod shelves;
 mod view;
 
-pub use fragments::{FragmentError, Fragments, Frames, MAX_OPEN, MAX_PIECES, PIECE_TIMEOUT_MS};
+pub use ended::Ended;
+pub use fragments::{
+    FragmentError, Fragments, Frames, MAX_OPEN, MAX_OPEN_BYTES, MAX_PIECES, PIECE_TIMEOUT_MS,
+};
 pub use frame::{FrameError, join_frame, split_frame};
 pub use front::{Front, ROOT_DELAY_MS};
 pub use message::{MAX_MESSAGE_BYTES, Message, MessageError};
 pub use piece::{PIECE_UNITS, Piece};
 pub use root::{MODULUS_BYTES, relay_key, sign_root};
 pub use session::{
-    Ended, FAREWELL_MS, HANDSHAKE_MS, HIGH_BYTES, MAX_AWAITED, MAX_WAITING_BYTES, Role, STALL_MS,
-    Session, VERSION, VERSIONS_DELAY_MS,
+    FAREWELL_MS, HANDSHAKE_MS, HIGH_BYTES, MAX_AWAITED, MAX_WAITING_BYTES, Role, STALL_MS, Session,
+    VERSION, VERSIONS_DELAY_MS,
 };
 pub use shelves::{Compared, Page, Shelves, Taken};

@@ -9,6 +9,8 @@ use super::piece::{Cut, PIECE_UNITS, Piece, units};
 pub const MAX_OPEN: usize = 16;
 /// The most pieces that a message has.
 pub const MAX_PIECES: u64 = MAX_MESSAGE_BYTES.div_ceil(PIECE_UNITS) as u64;
+/// Bytes of all messages of which some pieces are here, at most.
+pub const MAX_OPEN_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 /// How long the next piece of a message may take, in milliseconds.
 pub const PIECE_TIMEOUT_MS: u64 = 30_000;
 
@@ -37,6 +39,9 @@ pub enum FragmentError {
     /// Together longer than a message may be.
     #[error("a message has at most {MAX_MESSAGE_BYTES} bytes")]
     TooLong,
+    /// With all others more than [`MAX_OPEN_BYTES`].
+    #[error("at most {MAX_OPEN_BYTES} bytes may be under way in pieces")]
+    TooMuch,
     /// Half a surrogate pair is left over.
     #[error("the pieces are no text")]
     NotText,
@@ -95,6 +100,7 @@ impl Fragments {
         index: u64,
         piece: Piece,
     ) -> Result<Option<String>, FragmentError> {
+        let open: usize = self.sets.values().map(|set| set.bytes).sum();
         let set = self.sets.get_mut(&id).ok_or(FragmentError::Unknown)?;
         let slot = usize::try_from(index).ok();
         let slot = slot.and_then(|index| set.pieces.get_mut(index));
@@ -105,6 +111,9 @@ impl Fragments {
         set.bytes += piece.len();
         if set.bytes > MAX_MESSAGE_BYTES {
             return Err(FragmentError::TooLong);
+        }
+        if open + piece.len() > MAX_OPEN_BYTES {
+            return Err(FragmentError::TooMuch);
         }
         *slot = Some(piece);
         set.missing -= 1;

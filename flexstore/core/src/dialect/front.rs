@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::session::{Ended, Role, Session};
+use super::ended::Ended;
+use super::session::{Role, Session};
 use super::view::{Roots, View};
 use crate::record::{SigningKey, js};
 use crate::register::Row;

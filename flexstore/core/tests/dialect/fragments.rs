@@ -1,7 +1,7 @@
 use flexstore_core::Tag;
 use flexstore_core::dialect::{
-    FragmentError, Fragments, Frames, MAX_MESSAGE_BYTES, MAX_OPEN, MAX_PIECES, Message,
-    PIECE_TIMEOUT_MS, PIECE_UNITS, Piece,
+    FragmentError, Fragments, Frames, MAX_MESSAGE_BYTES, MAX_OPEN, MAX_OPEN_BYTES, MAX_PIECES,
+    Message, PIECE_TIMEOUT_MS, PIECE_UNITS, Piece,
 };
 use proptest::prelude::*;
 
@@ -167,6 +167,21 @@ fn counts_and_places_have_limits() {
     let rest = "x".repeat(MAX_MESSAGE_BYTES - 1);
     assert_eq!(take(&mut fragments, 1, 0, &rest), Ok(None));
     assert_eq!(take(&mut fragments, 1, 1, "x"), Err(FragmentError::TooLong));
+}
+
+#[test]
+fn all_that_is_under_way_has_a_limit() {
+    let mut fragments = Fragments::default();
+    let whole = "x".repeat(MAX_MESSAGE_BYTES);
+    for id in 0..4 {
+        fragments.open(NOW, id, 2).unwrap();
+        assert_eq!(fragments.take(NOW, id, 0, whole.as_str().into()), Ok(None));
+    }
+    assert_eq!(4 * whole.len(), MAX_OPEN_BYTES);
+    fragments.open(NOW, 4, 2).unwrap();
+    assert_eq!(fragments.take(NOW, 4, 0, "".into()), Ok(None));
+    let more = fragments.take(NOW, 4, 1, "x".into());
+    assert_eq!(more, Err(FragmentError::TooMuch));
 }
 
 #[test]

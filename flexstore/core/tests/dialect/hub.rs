@@ -23,6 +23,8 @@ pub(crate) const START: u64 = 1_700_000_000_000;
 pub(crate) struct Original {
     shelf: js::Shelf,
     pub(crate) texts: BTreeMap<Tag, Bytes>,
+    /// Where the test merges roots: those that came.
+    pub(crate) incoming: Option<Vec<Bytes>>,
 }
 
 impl Original {
@@ -80,6 +82,10 @@ impl Shelves for Original {
             return Ok(Taken::Done);
         }
         let mutable = self.shelf.to_string().starts_with("Mutable");
+        if let Some(incoming) = &mut self.incoming {
+            incoming.push(text);
+            return Ok(Taken::Done);
+        }
         let there = self.texts.get(tag);
         let stays = there.is_some_and(|there| mutable && self.read(tag, there).0 > iat);
         if !stays {
@@ -145,6 +151,7 @@ impl Hub {
         let store = Original {
             shelf,
             texts: BTreeMap::new(),
+            incoming: None,
         };
         let id = SessionId(0);
         let client = Client {

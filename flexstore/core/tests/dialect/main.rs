@@ -4,10 +4,13 @@
 
 mod fragments;
 mod front;
+mod hostile;
 mod hub;
 mod message;
 mod root;
+mod rounds;
 mod session;
 mod shelf;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;

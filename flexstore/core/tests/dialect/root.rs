@@ -17,11 +17,11 @@ fn owner() -> KeyTag {
 
 /// A version by a member of the team.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    payload: String,
-    ant: Option<Digest>,
-    iat: u64,
-    act: u8,
+pub(crate) struct State {
+    pub(crate) payload: String,
+    pub(crate) ant: Option<Digest>,
+    pub(crate) iat: u64,
+    pub(crate) act: u8,
 }
 
 impl State {
@@ -32,7 +32,7 @@ impl State {
     }
 
     /// What is in the payload; behind the mark is what sealing makes different every time.
-    fn opened(&self) -> &str {
+    pub(crate) fn opened(&self) -> &str {
         self.payload.split('#').next().unwrap()
     }
 
@@ -57,14 +57,14 @@ impl State {
     }
 }
 
-type States = BTreeMap<Digest, State>;
+pub(crate) type States = BTreeMap<Digest, State>;
 
 fn heads(states: &States) -> Vec<Digest> {
     let rows: Vec<Row> = states.values().map(State::row).collect();
     Heads::of(&rows, &owner()).list
 }
 
-fn chain(states: &States, from: Digest) -> Vec<Digest> {
+pub(crate) fn chain(states: &States, from: Digest) -> Vec<Digest> {
     let next = |tag: &Digest| states.get(tag).and_then(|state| state.ant);
     std::iter::successors(Some(from), next)
         .filter(|tag| states.contains_key(tag))
@@ -72,10 +72,10 @@ fn chain(states: &States, from: Digest) -> Vec<Digest> {
 }
 
 /// An owner in the original, as the formats document has it in 5.2 and 5.3.
-struct Original {
+pub(crate) struct Original {
     act: u8,
-    states: States,
-    root: Vec<Digest>,
+    pub(crate) states: States,
+    pub(crate) root: Vec<Digest>,
     /// The root that the relay told last.
     told: Vec<Digest>,
     /// Makes sealed payloads differ; `None` where nothing is sealed.
@@ -83,7 +83,7 @@ struct Original {
 }
 
 impl Original {
-    fn new(act: u8, sealed: bool) -> Self {
+    pub(crate) fn new(act: u8, sealed: bool) -> Self {
         let seals = sealed.then_some(u64::from(act) << 32);
         Self {
             act,
@@ -117,7 +117,7 @@ impl Original {
         tag
     }
 
-    fn write(&mut self, opened: &str, iat: u64) {
+    pub(crate) fn write(&mut self, opened: &str, iat: u64) {
         assert!(
             self.root.len() <= 1,
             "a root that is not merged takes no write"
@@ -160,7 +160,7 @@ impl Original {
     }
 
     /// 5.2.
-    fn merge(&mut self, incoming: &[Digest]) {
+    pub(crate) fn merge(&mut self, incoming: &[Digest]) {
         let mut combined = incoming.to_vec();
         combined.extend(&self.root);
         let common = self.common(&combined);
