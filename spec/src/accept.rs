@@ -5,6 +5,7 @@
 
 mod core;
 mod credentials;
+mod transports;
 
 use crate::evidence::Find::{self, Accept, CompileFail, Passed};
 
@@ -75,6 +76,11 @@ pub(crate) const PARTS: &[Part] = &[
         name: "credentials",
         lines: credentials::LINES,
         complete: true,
+    },
+    Part {
+        name: "transports",
+        lines: transports::LINES,
+        complete: false,
     },
 ];
 
