@@ -26,7 +26,7 @@ const NAME: &str = "webrtc crate";
 const WINDOW_BYTES: u32 = 64 << 10;
 
 pub(crate) fn run(report: &mut Report) -> Outcome {
-    if !report.wants("16k") {
+    if !report.wants("16k") && !report.wants("16k-alone") {
         return Ok(());
     }
     work::runtime()?.block_on(measure(report))
@@ -46,7 +46,7 @@ async fn measure(report: &mut Report) -> Outcome {
             bare_took.push(rates.1);
         }
     }
-    let (ours_rate, bare_rate) = (median(ours_took.clone()), median(bare_took));
+    let (ours_rate, bare_rate) = (median(ours_took), median(bare_took));
     let line = Line::new("webrtc", "16k", ours_rate, "MB/s")
         .peer(NAME, bare_rate)
         .goal(Goal::AtLeast(0.9))
