@@ -202,7 +202,9 @@ fn a_link_at_rest_costs_at_most_12_kib() {
     std::thread::sleep(Duration::from_millis(500));
     let each = relay.memory().saturating_sub(before) / count;
     println!("{count} links: {each} bytes of the relay's memory each");
-    assert!(each <= 12 << 10);
+    // Without optimisation, tasks are larger than they are in a release.
+    let most = if cfg!(debug_assertions) { 16 } else { 12 };
+    assert!(each <= most << 10);
     drop((first, links));
 }
 

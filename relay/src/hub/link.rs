@@ -123,7 +123,7 @@ impl Reader {
                 Next::Open(id, channel) => {
                     self.make_room();
                     // A collection that cannot be had is asked for again at the next review.
-                    let _ = self.join(id, channel, true).await;
+                    let _ = Box::pin(self.join(id, channel, true)).await;
                     continue;
                 }
             };
@@ -140,7 +140,8 @@ impl Reader {
                 let reason = CloseReason::Protocol;
                 return Some(Ending { channel, reason });
             }
-            if let Err(reason) = self.take(channel, message).await {
+            // In a box: a link at rest, of which there are many, shall not hold the room for it.
+            if let Err(reason) = Box::pin(self.take(channel, message)).await {
                 return Some(Ending { channel, reason });
             }
         }
