@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
             let count = text.chars().count().clamp(1, 60) as u64;
             front.receive(NOW, channel, &Message::Fragments { id, count }.write(), &mut replica);
             for (index, letter) in (0..count).zip(text.chars()) {
-                let text = letter.encode_utf8(&mut [0; 4]).as_ref().into();
+                let text = letter.to_string().as_str().into();
                 front.receive(NOW, channel, &Message::Frag { id, index, text }.write(), &mut replica);
             }
             id += 1;
