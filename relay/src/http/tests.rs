@@ -44,7 +44,7 @@ impl Listener {
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
             let (_stopping, stopping) = watch::channel(false);
-            let services = Services::new(hub, native, 100, Vec::new(), stopping.clone());
+            let services = Services::new(hub, native, &config, stopping.clone());
             let door = Door::new(services, acceptor, config.stall(), stopping);
             let mut server = Server::new(listener, 100, door);
             tokio::select! {
