@@ -1,6 +1,6 @@
 //! The real relay behind the real nginx, with its buffering on, as Debian has both defaults.
 
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test
 
 mod support;
 

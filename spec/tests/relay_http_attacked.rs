@@ -1,7 +1,7 @@
 //! Requests that no honest client makes, to the real relay: nothing is reached that should not be,
 //! no request hides in another, and nobody is waited for.
 
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::panic, clippy::unwrap_used)] // a test
 
 mod support;
 

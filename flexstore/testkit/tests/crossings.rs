@@ -62,7 +62,8 @@ fn tumult(seed: u64, count: usize, links: &[(usize, usize)]) -> Network {
 
 #[test]
 fn each_record_crosses_each_link_at_most_once_each_way() {
-    let shapes: [(&str, usize, &[(usize, usize)]); 4] = [
+    type Shape = (&'static str, usize, &'static [(usize, usize)]);
+    let shapes: [Shape; 4] = [
         ("pair", 2, &[(0, 1)]),
         ("chain", 4, &[(0, 1), (2, 1), (3, 2)]),
         ("ring", 3, &[(0, 1), (1, 2), (2, 0)]),

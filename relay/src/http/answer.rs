@@ -34,9 +34,12 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Answer {
     whole(status, "application/json", body.to_string())
 }
 
-/// Why a request is not done, in the words of RFC 9457.
+/// Why a request is not done, in the words of RFC 9457. Boxed: most requests are done.
 #[derive(Debug, Clone)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Words>);
+
+#[derive(Debug, Clone)]
+struct Words {
     status: StatusCode,
     /// The last part of its type, `urn:flexstore:problem:NAME`.
     name: &'static str,
@@ -48,31 +51,31 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, name: &'static str, title: &'static str) -> Self {
-        Self {
+        Self(Box::new(Words {
             status,
             name,
             title,
             detail: None,
             headers: Vec::new(),
             more: Map::new(),
-        }
+        }))
     }
 
     /// What is special about this one.
     pub(crate) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// A header of the answer.
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// A further member of the body.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+        self.0.more.insert(name.to_owned(), value.into());
         self
     }
 
@@ -119,22 +122,22 @@ impl Problem {
 }
 
 impl From<Problem> for Answer {
-    fn from(problem: Problem) -> Self {
+    fn from(Problem(words): Problem) -> Self {
         let mut body = json!({
-            "type": format!("urn:flexstore:problem:{}", problem.name),
-            "title": problem.title,
-            "status": problem.status.as_u16(),
+            "type": format!("urn:flexstore:problem:{}", words.name),
+            "title": words.title,
+            "status": words.status.as_u16(),
         });
         if let Some(members) = body.as_object_mut() {
             members.extend(
-                problem
+                words
                     .detail
                     .map(|detail| ("detail".to_owned(), detail.into())),
             );
-            members.extend(problem.more);
+            members.extend(words.more);
         }
-        let mut answer = whole(problem.status, "application/problem+json", body.to_string());
-        answer.headers_mut().extend(problem.headers);
+        let mut answer = whole(words.status, "application/problem+json", body.to_string());
+        answer.headers_mut().extend(words.headers);
         answer
     }
 }
