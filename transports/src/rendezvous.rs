@@ -1,7 +1,7 @@
 //! Two who share a key find each other through somebody whom they need not trust.
 //!
 //! A rendezvous is a place that carries frames (a slot on a relay, or any other
-//! [`Link`](flexstore_core::link::Link)), a name, and a [`Key`] of 32 bytes. The offer, the answer
+//! [`Link`]), a name, and a [`Key`] of 32 bytes. The offer, the answer
 //! and the addresses in them travel as secret boxes (XSalsa20-Poly1305). Whoever carries them can
 //! keep them back, and that is all:
 //!

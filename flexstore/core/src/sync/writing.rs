@@ -121,7 +121,7 @@ pub type Refusal = (RefusalReason, Option<u64>);
 
 impl Replica {
     /// Writes a record here: its time is the greatest of now and 1 + that of every record it is
-    /// to stand above. Acknowledged by [`Output::Stored`] with the ticket.
+    /// to stand above. Acknowledged by [`Output::Stored`](super::Output::Stored) with the ticket.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing was written.
