@@ -13,11 +13,9 @@ mod candidate;
 mod packed;
 
 pub(crate) use candidate::{Candidate, Kind};
+pub(crate) use flexstore_core::wire::signal::javascript::Role;
+pub use flexstore_core::wire::signal::javascript::{MAX_CANDIDATES, MAX_SDP_BYTES};
 
-/// The longest SDP that is read, in bytes.
-pub const MAX_SDP_BYTES: usize = 16 << 10;
-/// The most candidates of one side that are read.
-pub const MAX_CANDIDATES: usize = 64;
 /// What RFC 8445 allows of a user fragment and of a password.
 const CREDENTIAL_BYTES: usize = 256;
 /// The longest name of the one section that there is.
@@ -32,13 +30,6 @@ pub(crate) enum Setup {
     Active,
     /// The other side.
     Passive,
-}
-
-/// Whether a description opens or answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Offer,
-    Answer,
 }
 
 /// One side of a connection in the making.

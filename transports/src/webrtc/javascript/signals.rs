@@ -1,61 +1,46 @@
-//! Signals in JSON: an array of pairs, an event and what belongs to it.
+//! Signals in JSON: the relay's own reader checks them, and what they describe is checked here.
 
-use serde_json::{Value, json};
+use flexstore_core::wire::signal::javascript::{BadSignals, Candidate, Signals};
 
 use crate::webrtc::SignalError;
 use crate::webrtc::description::{Description, Role};
 
-/// The longest text of signals, in bytes.
-pub const MAX_SIGNALS_BYTES: usize = 64 << 10;
-
-const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Offer => "offer",
-        Role::Answer => "answer",
-    }
-}
+pub use flexstore_core::wire::signal::javascript::MAX_SIGNALS_BYTES;
 
 /// The description that the signals are about.
 pub(super) fn read(text: &str, role: Role) -> Result<Description, SignalError> {
-    if text.len() > MAX_SIGNALS_BYTES {
-        return Err(SignalError::TooLong);
-    }
-    let pairs: Vec<(String, Value)> =
-        serde_json::from_str(text).map_err(|_| SignalError::Malformed)?;
-    let ((event, data), rest) = pairs.split_first().ok_or(SignalError::Malformed)?;
-    if event != word(role) || data.get("type").and_then(Value::as_str) != Some(event) {
+    let signals = Signals::parse(text.as_bytes()).map_err(|bad| match bad {
+        BadSignals::TooLong | BadSignals::SdpTooLong | BadSignals::CandidateTooLong => {
+            SignalError::TooLong
+        }
+        BadSignals::TooManyCandidates => SignalError::TooManyCandidates,
+        _ => SignalError::Malformed,
+    })?;
+    if signals.role != role {
         return Err(SignalError::Malformed);
     }
-    let sdp = data.get("sdp").and_then(Value::as_str);
-    let mut description = Description::parse(sdp.ok_or(SignalError::Malformed)?, role)?;
-    for (event, data) in rest {
-        let candidate = match data {
-            // How some say that there are no more.
-            Value::Null => Some(""),
-            data => data.get("candidate").and_then(Value::as_str),
-        };
-        match candidate {
-            Some(candidate) if event == "icecandidate" => description.add(candidate)?,
-            _ => return Err(SignalError::Malformed),
-        }
+    let mut description = Description::parse(&signals.sdp, role)?;
+    for candidate in &signals.candidates {
+        description.add(&candidate.candidate)?;
     }
     Ok(description)
 }
 
 /// The signals of a description.
 pub(super) fn write(description: &Description, role: Role) -> String {
-    let word = word(role);
-    let mut pairs = vec![json!([word, {"type": word, "sdp": description.sdp()}])];
-    for (place, candidate) in description.candidates.iter().enumerate() {
-        let candidate = json!({
-            "candidate": candidate.text(place + 1),
-            "sdpMid": description.mid,
-            "sdpMLineIndex": 0,
-            "usernameFragment": description.user,
-        });
-        pairs.push(json!(["icecandidate", candidate]));
-    }
-    Value::Array(pairs).to_string()
+    let candidates = description.candidates.iter().enumerate();
+    let candidates = candidates.map(|(place, candidate)| Candidate {
+        candidate: candidate.text(place + 1),
+        mid: Some(description.mid.to_string()),
+        line: Some(0),
+        username_fragment: Some(description.user.to_string()),
+    });
+    let signals = Signals {
+        role,
+        sdp: description.sdp(),
+        candidates: candidates.collect(),
+    };
+    signals.text()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::webrtc::MAX_CANDIDATES;
 
