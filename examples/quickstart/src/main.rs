@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use relay::Transport;
 use report::Report;
 use stage::{Place, Stage};
 use tokio::runtime::Runtime;
@@ -46,6 +47,9 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=cities::COUNT))]
     records: u32,
+    /// By which transport all sync with the relay
+    #[arg(long, value_enum, default_value_t = Transport::Websocket)]
+    transport: Transport,
     /// Keep everybody's data directories in this new directory.
     /// They hold signed and sealed records, and vaults with the
     /// private keys of Ann and Ben; those of all others stay in
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.role {
         Some(Role::Relay { listen, data }) => serve(listen, data),
-        None => show(arguments.records, arguments.keep),
+        None => show(arguments.records, arguments.transport, arguments.keep),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -90,9 +94,9 @@ fn serve(listen: SocketAddr, data: PathBuf) -> Result<bool> {
 }
 
 /// Plays all acts, and tells whether everything was shown.
-fn show(records: u32, keep: Option<PathBuf>) -> Result<bool> {
+fn show(records: u32, transport: Transport, keep: Option<PathBuf>) -> Result<bool> {
     let began = Instant::now();
-    let place = Place::new(keep)?;
+    let place = Place::new(transport, keep)?;
     let mut report = Report::default();
     report.introduce(records);
     let runtime = Runtime::new()?;

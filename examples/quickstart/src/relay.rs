@@ -39,6 +39,15 @@ async fn parent_gone() {
     let _ = parent.await;
 }
 
+/// By which transport all sync with the relay. No TLS: nobody is on the way to this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Transport {
+    /// `ws://`
+    Websocket,
+    /// `http://`: requests and an event stream
+    Https,
+}
+
 /// A running relay. Killed when dropped.
 pub(crate) struct Relay {
     child: Child,
@@ -102,8 +111,12 @@ impl Relay {
     }
 
     /// What a collection is told to sync with.
-    pub(crate) fn service(&self) -> String {
-        format!("ws://{}/flexstore", self.address)
+    pub(crate) fn service(&self, transport: Transport) -> String {
+        let scheme = match transport {
+            Transport::Websocket => "ws",
+            Transport::Https => "http",
+        };
+        format!("{scheme}://{}/flexstore", self.address)
     }
 
     /// The process.

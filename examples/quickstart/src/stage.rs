@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::Result;
-use crate::relay::Relay;
+use crate::relay::{Relay, Transport};
 use crate::terminal::Bar;
 
 /// The collection of the cities.
@@ -26,14 +26,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) struct Place {
     path: PathBuf,
     keep: bool,
+    transport: Transport,
 }
 
 impl Place {
-    pub(crate) fn new(keep: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(transport: Transport, keep: Option<PathBuf>) -> Result<Self> {
         let Some(path) = keep else {
             let dir = tempfile::Builder::new().prefix("quickstart-").tempdir()?;
-            let (path, keep) = (dir.keep(), false);
-            return Ok(Self { path, keep });
+            return Ok(Self {
+                path: dir.keep(),
+                keep: false,
+                transport,
+            });
         };
         let refused = |error| format!("cannot use {}: {error}", path.display());
         std::fs::create_dir_all(&path).map_err(refused)?;
@@ -42,7 +46,11 @@ impl Place {
             let path = path.display();
             return Err(format!("{path} is not empty; --keep wants a new directory").into());
         }
-        Ok(Self { path, keep: true })
+        Ok(Self {
+            path,
+            keep: true,
+            transport,
+        })
     }
 
     pub(crate) fn of(&self, name: &str) -> PathBuf {
@@ -110,7 +118,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn set(cities: Vec<Value>, place: &Place) -> Result<Self> {
         let relay = Relay::start(&place.of("relay")).await?;
-        let service = relay.service();
+        let service = relay.service(place.transport);
         let alice = Person::arrive(&place.of("alice"), &service).await?;
         let bob = Person::arrive(&place.of("bob"), &service).await?;
         let trip = KeySet::generate()?;
