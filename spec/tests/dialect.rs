@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use flexstore::{Collection, CollectionKind, KeyTag, MemoryStorage, Mutable, Peer, Versioned};
 use flexstore_transports::Transports;
-use support::javascript::{Author, Client, IMMUTABLE, MUTABLE, VERSIONED};
+use serde_json::json;
+use support::javascript::{self, Author, Client, IMMUTABLE, MUTABLE, VERSIONED};
 use support::relay::Relay;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -66,6 +67,20 @@ impl App {
     }
 }
 
+/// Stores a text; content under its hash is given no name.
+async fn store(
+    notes: &javascript::collection::Collection<'_>,
+    kind: &str,
+    name: &str,
+    text: &str,
+) -> String {
+    let mut request = json!({"data": text});
+    if kind != IMMUTABLE {
+        request["tag"] = name.into();
+    }
+    notes.store_with(request).await.unwrap()
+}
+
 /// Waits until an owner's item has this text, or none.
 async fn shows<K: CollectionKind>(
     collection: &Collection<K>,
@@ -107,12 +122,12 @@ async fn javascript_clients_share_all_kinds_of_collections() {
     for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
         // Before the other comes, then live.
         let left = ann.open(kind, "shared", &service).await;
-        let early = left.store("early", "from before").await;
+        let early = store(&left, kind, "early", "from before").await;
         let right = ben.open(kind, "shared", &service).await;
         right.shows(&early, "from before").await;
-        let live = left.store("live", "at once").await;
+        let live = store(&left, kind, "live", "at once").await;
         right.shows(&live, "at once").await;
-        let back = right.store("back", &long[..]).await;
+        let back = store(&right, kind, "back", &long).await;
         left.shows(&back, &long).await;
         left.remove(&live).await;
         right.lacks(&live).await;
@@ -129,9 +144,8 @@ async fn what_is_in_step_moves_nothing_when_it_comes_again() {
     for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
         let notes = ann.open(kind, "again", &service).await;
         for number in 0..20 {
-            notes
-                .store(&format!("note {number}"), format!("text {number}"))
-                .await;
+            let name = format!("note {number}");
+            store(&notes, kind, &name, &format!("text {number}")).await;
         }
         notes.synchronized().await;
         ann.disconnect(&service).await;

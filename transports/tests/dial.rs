@@ -12,8 +12,10 @@ async fn services_that_no_transport_knows() {
         "ws",
         "ws:",
         "ws://",
-        "http://127.0.0.1/",
-        "wss://127.0.0.1/flexstore",
+        "http://",
+        "rendezvous:ws://127.0.0.1/flexstore",
+        "rendezvous:ws://127.0.0.1/flexstore?name=tea",
+        "rendezvous:ws://127.0.0.1/flexstore?name=tea#c2hvcnQ",
         "gopher://127.0.0.1/",
         "../../x",
     ] {

@@ -68,12 +68,15 @@ impl Client {
 /// whose certificate is not believed.
 pub async fn connect(service: &str, client: &Client, trust: &Trust) -> Result<Link, DialError> {
     let unknown = || DialError::UnknownService;
-    let url: Url = format!("{service}/link").parse().map_err(|_| unknown())?;
+    let mut url: Url = service.parse().map_err(|_| unknown())?;
     if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
         return Err(unknown());
     }
     let host = url.host_str().ok_or_else(unknown)?;
     let name = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+    (url.path_segments_mut().map_err(|()| unknown())?)
+        .pop_if_empty()
+        .push("link");
     let http = client.http(trust)?;
     let opening = http.post(url.clone()).timeout(CONNECT_TIMEOUT).send();
     let answer = opening.await.map_err(|error| failed(&error))?;

@@ -182,12 +182,18 @@ impl Replica {
                     self.work.effects.push(Effect::Told(session, AskId(id)));
                 }
                 Checked::Plain(Message::Close(_)) => self.drop_session(session),
+                Checked::Plain(Message::Open { ref replica, .. }) if self.has_twin(replica) => {
+                    self.close(session, CloseReason::Known);
+                }
                 Checked::Plain(message) => {
+                    let welcomed = matches!(message, Message::Welcome { .. });
                     self.flush();
                     self.with_session(session, |session, cx| session.handle(message, now, cx));
                     self.dirty.insert(session);
                     self.limit_filters(session);
-                    self.part_twins(session);
+                    if welcomed {
+                        self.part_twins(session);
+                    }
                 }
             },
             Input::Disconnected(session) => self.drop_session(session),
