@@ -10,41 +10,11 @@ use std::time::Duration;
 use flexstore::{Collection, CollectionKind, KeyTag, MemoryStorage, Mutable, Peer, Versioned};
 use flexstore_transports::Transports;
 use serde_json::json;
+use support::javascript::place::Place;
 use support::javascript::{self, Author, Client, IMMUTABLE, MUTABLE, VERSIONED};
-use support::relay::Relay;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(30);
-
-struct Place {
-    relay: Relay,
-    _data: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let config = data.path().join("relay.toml");
-        std::fs::write(&config, "webrtc_addresses = ['127.0.0.1']\n").unwrap();
-        let store = data.path().join("store");
-        let relay = Relay::start(&store, &["--config", config.to_str().unwrap()]);
-        Self { relay, _data: data }
-    }
-
-    /// As a JavaScript app names the relay.
-    fn javascript(&self) -> String {
-        format!("http://{}/flexstore", self.relay.address)
-    }
-}
-
-/// Somebody with a JavaScript app; `None` where there is no node.
-async fn person(place: &Place) -> Option<(Client, Author)> {
-    let client = Client::start().await?;
-    client.credentials(&place.javascript()).await;
-    let author = client.create_author().await;
-    Some((client, author))
-}
 
 /// A Rust app.
 struct App {
@@ -113,11 +83,11 @@ fn tag(author: &Author) -> KeyTag {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn javascript_clients_share_all_kinds_of_collections() {
     let place = Place::new();
-    let service = place.javascript();
-    let Some((ann, _)) = person(&place).await else {
+    let service = place.service();
+    let Some((ann, _)) = place.person().await else {
         return;
     };
-    let (ben, _) = person(&place).await.unwrap();
+    let (ben, _) = place.person().await.unwrap();
     let long = "x".repeat(100_000);
     for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
         // Before the other comes, then live.
@@ -137,8 +107,8 @@ async fn javascript_clients_share_all_kinds_of_collections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_step_moves_nothing_when_it_comes_again() {
     let place = Place::new();
-    let service = place.javascript();
-    let Some((ann, _)) = person(&place).await else {
+    let service = place.service();
+    let Some((ann, _)) = place.person().await else {
         return;
     };
     for kind in [IMMUTABLE, MUTABLE, VERSIONED] {
@@ -159,8 +129,8 @@ async fn what_is_in_step_moves_nothing_when_it_comes_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rust_app_and_a_javascript_app_share_a_collection() {
     let place = Place::new();
-    let service = place.javascript();
-    let Some((ann, author)) = person(&place).await else {
+    let service = place.service();
+    let Some((ann, author)) = place.person().await else {
         return;
     };
     let ben = App::new(&place).await;
@@ -196,8 +166,8 @@ async fn a_rust_app_and_a_javascript_app_share_a_collection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_are_the_same_for_both() {
     let place = Place::new();
-    let service = place.javascript();
-    let Some((ann, author)) = person(&place).await else {
+    let service = place.service();
+    let Some((ann, author)) = place.person().await else {
         return;
     };
     let ben = App::new(&place).await;

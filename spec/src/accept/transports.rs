@@ -23,6 +23,7 @@ const REST: Source = tests("test -p flexstore-spec --test relay_http");
 const ATTACKED: Source = tests("test -p flexstore-spec --test relay_http_attacked");
 const SIGNAL: Source = tests("test -p flexstore-spec --test relay_signal");
 const DIALECT: Source = tests("test -p flexstore-spec --test dialect");
+const HOSTILE: Source = tests("test -p flexstore-spec --test dialect_attacked");
 const PAGE: Source = tests("test -p flexstore-spec --test javascript");
 const PEERS: Source = tests("test -p flexstore-spec --test relay_peers");
 const LOAD: Source = tests("test -p flexstore-spec --test relay_load");
@@ -156,6 +157,43 @@ pub(super) const LINES: &[Line] = &[
         "a page in headless Chromium speaks it",
         &PAGE,
         "meets_a_page_by_hand",
+    ),
+    // Hostile dialect input
+    passed(
+        "hostile/methods",
+        "unknown and inherited methods, and what is no JSON",
+        &HOSTILE,
+        "unknown_and_inherited_methods_and_what_is_no_json",
+    ),
+    passed(
+        "hostile/records",
+        "malformed records, and traversal in tags",
+        &HOSTILE,
+        "malformed_records_and_traversal_in_tags",
+    ),
+    passed(
+        "hostile/fragments",
+        "huge counts and indexes, 10,000 openers: less than 64 MiB",
+        &HOSTILE,
+        "fragment_bombs",
+    ),
+    passed(
+        "hostile/hashes",
+        "100,000 hashes",
+        &HOSTILE,
+        "a_hundred_thousand_hashes",
+    ),
+    passed(
+        "hostile/signals",
+        "oversized signals, and SDP with hundreds of candidates",
+        &HOSTILE,
+        "oversized_signals_and_hundreds_of_candidates",
+    ),
+    passed(
+        "hostile/eviction",
+        "a second connection under somebody's uuid does not end the first",
+        &HOSTILE,
+        "a_second_connection_under_a_uuid_does_not_end_the_first",
     ),
     // Slow clients
     passed(

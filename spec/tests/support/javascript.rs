@@ -2,6 +2,7 @@
 //! node, or in a page of headless Chromium. What they can be asked stands at the top of that file.
 
 pub mod collection;
+pub mod place;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
