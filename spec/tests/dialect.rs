@@ -11,7 +11,7 @@ use flexstore::{Collection, CollectionKind, KeyTag, MemoryStorage, Mutable, Peer
 use flexstore_transports::Transports;
 use serde_json::json;
 use support::javascript::place::Place;
-use support::javascript::{self, Author, Client, IMMUTABLE, MUTABLE, VERSIONED};
+use support::javascript::{self, Author, IMMUTABLE, MUTABLE, VERSIONED};
 use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(30);
