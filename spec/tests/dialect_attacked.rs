@@ -68,7 +68,7 @@ impl Attack {
     }
 
     /// The relay answers at once, has not grown, and serves others.
-    async fn is_well(self) {
+    async fn ends_well(self) {
         let asked = Instant::now();
         let answer = self.place.relay.get("/healthz");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -111,7 +111,7 @@ async fn unknown_and_inherited_methods_and_what_is_no_json() {
         attack.is_closed().await;
         attack.raw("first").await;
     }
-    attack.is_well().await;
+    attack.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +141,7 @@ async fn malformed_records_and_traversal_in_tags() {
             }
         }
     }
-    attack.is_well().await;
+    attack.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +166,7 @@ async fn fragment_bombs() {
     attack.send(VERSIONS).await;
     attack.do_with("rawOpeners", json!({"count": 10_000})).await;
     attack.is_closed().await;
-    attack.is_well().await;
+    attack.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,7 +176,7 @@ async fn a_hundred_thousand_hashes() {
     };
     attack.send(VERSIONS).await;
     attack.do_with("rawHashes", json!({"count": 100_000})).await;
-    attack.is_well().await;
+    attack.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,7 +200,7 @@ async fn oversized_signals_and_hundreds_of_candidates() {
         let status = answer["status"].as_u64().unwrap();
         assert!((400..500).contains(&status), "{count} candidates: {answer}");
     }
-    attack.is_well().await;
+    attack.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,5 +219,5 @@ async fn a_second_connection_under_a_uuid_does_not_end_the_first() {
         let seen = attack.client.ask("rawReceived", json!({"as": name})).await;
         assert_eq!(seen["open"], true, "{name}: {seen}");
     }
-    attack.is_well().await;
+    attack.ends_well().await;
 }
