@@ -11,7 +11,7 @@ use flexstore::{Collection, CollectionKind, KeyTag, MemoryStorage, Mutable, Peer
 use flexstore_transports::Transports;
 use serde_json::json;
 use support::javascript::place::Place;
-use support::javascript::{self, Author, IMMUTABLE, MUTABLE, VERSIONED};
+use support::javascript::{self, Client, IMMUTABLE, MUTABLE, VERSIONED};
 use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -34,6 +34,33 @@ impl App {
     fn open<K: CollectionKind>(&self, name: &str) -> Collection<K> {
         let open = self.peer.collection(name).javascript();
         open.service(&self.service).open().unwrap()
+    }
+}
+
+/// Ann with a JavaScript app and Ben with a Rust one, at one relay.
+struct Both {
+    ann: Client,
+    author: KeyTag,
+    ben: App,
+    me: KeyTag,
+    service: String,
+    _place: Place,
+}
+
+impl Both {
+    /// `None` where there is no node.
+    async fn new() -> Option<Self> {
+        let place = Place::new();
+        let (ann, author) = place.person().await?;
+        let ben = App::new(&place).await;
+        Some(Self {
+            ann,
+            author: KeyTag::parse(&author.tag).unwrap(),
+            me: ben.peer.credentials().author().unwrap(),
+            ben,
+            service: place.service(),
+            _place: place,
+        })
     }
 }
 
@@ -74,10 +101,6 @@ async fn shows<K: CollectionKind>(
     };
     let in_time = timeout(SOON, waits).await.is_ok();
     assert!(in_time, "{tag}: {found:?} instead of {expected:?}");
-}
-
-fn tag(author: &Author) -> KeyTag {
-    KeyTag::parse(&author.tag).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,55 +151,65 @@ async fn what_is_in_step_moves_nothing_when_it_comes_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rust_app_and_a_javascript_app_share_a_collection() {
-    let place = Place::new();
-    let service = place.service();
-    let Some((ann, author)) = place.person().await else {
+    let Some(both) = Both::new().await else {
         return;
     };
-    let ben = App::new(&place).await;
-    let me = ben.peer.credentials().author().unwrap();
+    let Both {
+        ann,
+        author,
+        ben,
+        me,
+        service,
+        ..
+    } = &both;
+    let (author, me) = (*author, *me);
 
-    let left = ann.open(MUTABLE, "notes", &service).await;
+    let left = ann.open(MUTABLE, "notes", service).await;
     let right: Collection<Mutable> = ben.open("notes");
     left.store("hers", "from JavaScript").await;
-    shows(&right, "hers", tag(&author), Some("from JavaScript")).await;
+    shows(&right, "hers", author, Some("from JavaScript")).await;
     right.store("from Rust").tag("his").await.unwrap();
     left.shows("his", "from Rust").await;
     // Edits and deletions, both ways.
     left.store("hers", "edited").await;
-    shows(&right, "hers", tag(&author), Some("edited")).await;
+    shows(&right, "hers", author, Some("edited")).await;
     right.store("edited too").tag("his").await.unwrap();
     left.shows("his", "edited too").await;
     left.remove("hers").await;
-    shows(&right, "hers", tag(&author), None).await;
+    shows(&right, "hers", author, None).await;
     right.remove("his").await.unwrap();
     left.lacks("his").await;
 
     // What is deleted while a JavaScript client is away stays deleted, though it has it still.
     right.store("to be deleted").tag("gone").await.unwrap();
     left.has("gone").await;
-    ann.disconnect(&service).await;
+    ann.disconnect(service).await;
     right.remove("gone").await.unwrap();
     timeout(SOON, right.synchronized()).await.unwrap();
-    let left = ann.open(MUTABLE, "notes", &service).await;
+    let left = ann.open(MUTABLE, "notes", service).await;
     left.lacks("gone").await;
     shows(&right, "gone", me, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_are_the_same_for_both() {
-    let place = Place::new();
-    let service = place.service();
-    let Some((ann, author)) = place.person().await else {
+    let Some(both) = Both::new().await else {
         return;
     };
-    let ben = App::new(&place).await;
-    let me = ben.peer.credentials().author().unwrap();
-    let left = ann.open(VERSIONED, "pages", &service).await;
+    let Both {
+        ann,
+        author,
+        ben,
+        me,
+        service,
+        ..
+    } = &both;
+    let (author, me) = (*author, *me);
+    let left = ann.open(VERSIONED, "pages", service).await;
     let right: Collection<Versioned> = ben.open("pages");
     left.store("hers", "one").await;
     left.store("hers", "two").await;
-    shows(&right, "hers", tag(&author), Some("two")).await;
+    shows(&right, "hers", author, Some("two")).await;
     right.store("uno").tag("his").await.unwrap();
     left.shows("his", "uno").await;
     right.store("due").tag("his").await.unwrap();
